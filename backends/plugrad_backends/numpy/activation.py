@@ -1,0 +1,56 @@
+"""NumPy kernels of `plugrad.ops.activation`, named like the ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .special import erf
+
+
+def _elu(x: np.ndarray, alpha: float) -> Any:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _softplus(x: np.ndarray, beta: float, threshold: float) -> Any:
+    z = x * beta
+    return np.where(z > threshold, x, np.log1p(np.exp(np.minimum(z, threshold))) / beta)
+
+
+def _logsigmoid(x: np.ndarray) -> Any:
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+def _gelu(x: np.ndarray, approximate: str) -> Any:
+    if approximate == "none":
+        return 0.5 * x * (1 + erf(x * 0.5**0.5))
+    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
+
+
+def _shifted(x: np.ndarray, axis: tuple[int, ...]) -> Any:
+    """`x` less its maximum, so that no exponential overflows; an empty axis has none."""
+    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+
+
+def _softmax(x: np.ndarray, axis: tuple[int, ...]) -> Any:
+    e = np.exp(_shifted(x, axis))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _log_softmax(x: np.ndarray, axis: tuple[int, ...]) -> Any:
+    z = _shifted(x, axis)
+    return z - np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
+
+
+class ActivationKernels:
+    """A family of kernels; the backend inherits them all."""
+
+    relu = staticmethod(lambda x: np.maximum(x, 0))
+    hardtanh = staticmethod(np.clip)
+    elu = staticmethod(_elu)
+    softplus = staticmethod(_softplus)
+    logsigmoid = staticmethod(_logsigmoid)
+    gelu = staticmethod(_gelu)
+    softmax = staticmethod(_softmax)
+    log_softmax = staticmethod(_log_softmax)

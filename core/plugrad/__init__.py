@@ -1,0 +1,62 @@
+"""PyTorch's autograd on any array library.
+
+>>> import plugrad as torch
+>>> x = torch.ones(2, 2, requires_grad=True)
+>>> (x * x + 2).sum().backward()
+>>> x.grad
+tensor([[2., 2.],
+        [2., 2.]])
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import TYPE_CHECKING, Any
+
+from . import autograd, cuda
+from .functions import *  # noqa: F403  (first: the names below win)
+from .creation import (
+    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, ones, ones_like,
+    tensor, zeros, zeros_like,
+)  # fmt: skip
+from .device import device
+from .dtypes import (
+    bfloat16, bool_, can_cast, complex64, complex128, dtype, float16, float32, float64, get_default_dtype, int8,
+    int16, int32, int64, promote_types, set_default_dtype, uint8, uint16, uint32, uint64,
+)  # fmt: skip
+from .methods.numpy_protocols import from_dlpack
+from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .printing import get_printoptions, printoptions, set_printoptions
+from .random import (
+    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, normal, rand, rand_like, randint,
+    randint_like, randn, randn_like, randperm, seed, set_rng_state,
+)  # fmt: skip
+from .size import Size
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from . import linalg as linalg
+    from . import nn as nn
+    from . import optim as optim
+
+__version__ = "0.1.0"
+
+bool = bool_  # noqa: A001
+float, double, half = float32, float64, float16  # noqa: A001
+int, long, short = int32, int64, int16  # noqa: A001
+cfloat, cdouble = complex64, complex128
+strided = "torch.strided"
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def __getattr__(name: str) -> Any:
+    # Imported at first use: a program without a network need not pay for them.
+    if name in ("linalg", "nn", "optim"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,13 @@
+"""Derivatives: the doors of `torch.autograd`."""
+
+from __future__ import annotations
+
+from ..engine import backward, grad
+from ..function import Function
+from ..modes import enable_grad, no_grad, set_grad_enabled
+from . import function
+from .gradcheck import gradcheck, gradgradcheck
+
+__all__ = [
+    "Function", "backward", "enable_grad", "function", "grad", "gradcheck", "gradgradcheck", "no_grad", "set_grad_enabled",
+]  # fmt: skip

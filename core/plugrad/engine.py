@@ -1,0 +1,290 @@
+"""THE backward: walks a graph from its outputs and calls each node once, when all its gradient has arrived.
+
+Kahn's algorithm: a first walk counts how many edges lead to each node, a second calls each node whose count
+has come to zero. Both are loops, so memory alone limits the depth of a graph.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from . import quiet
+from .backend import BY_ARRAY, as_array
+from .dtypes import COMPLEX, of
+from .errors import DeviceError
+from .graph import Meta, Node, Port, Variable, wrap
+from .modes import modes
+from .op import conform
+
+
+def differentiate(
+    roots: Sequence[Node],
+    cotangents: Sequence[Any],
+    *,
+    retain_graph: bool,
+    recorded: bool,
+    targets: Sequence[Node] | None = None,
+) -> dict[Node, Any]:
+    """Send `cotangents` down the graph from `roots`.
+
+    Without `targets`, leaves accumulate into their `.grad`. With them nothing accumulates, only nodes that
+    lead to a target are called, and the gradients that arrived at the targets are returned.
+
+    Cotangents are raw arrays, or tensors if the derivative is to be `recorded`. On their way, those without
+    dimensions may be the array library's scalars, with which NumPy computes several times as fast; wherever
+    somebody sees one (`.grad`, hooks, `Function`, results) it is an array again.
+    """
+    pending: dict[Node, Any] = {}
+    counts: dict[Node, int] = {}
+    for root, g in zip(roots, cotangents):
+        pending[root] = _add(pending[root], g) if root in pending else g
+        counts[root] = 0
+    stack = list(pending)
+    ready = stack.copy()
+    while stack:
+        for edge in stack.pop().edges:
+            if edge in counts:
+                counts[edge] += 1
+            elif edge is not None:
+                counts[edge] = 1
+                stack.append(edge)
+    needed = None if targets is None else _leading_to(targets, counts)
+    if len(ready) > 1:  # a root may lead to another
+        ready = [root for root in ready if not counts[root]]
+    arrived: dict[Node, Any] = {}
+
+    while ready:
+        node = ready.pop()
+        g = pending.pop(node, None)
+        edges = node.edges
+        if g is not None and node.hooks is not None:
+            g = _run_hooks(node, g, recorded)
+        if needed is not None:
+            if g is not None and needed.get(node):
+                arrived[node] = g if recorded else as_array(g)
+            if not any(edge in needed for edge in edges):
+                continue
+        if g is None:
+            grads: Any = (None,) * len(edges)
+        elif type(node) is Port:
+            outputs, i = pending.setdefault(node.node, [None] * len(node.node.output_metas)), node.index
+            outputs[i] = g if outputs[i] is None else _add(outputs[i], g)  # an output may have several ports
+            grads = (None,)
+        else:
+            grads = node.backward_recorded(g) if recorded else node.backward(g)
+            if not edges:
+                continue
+            if not retain_graph:
+                node.release()
+        for edge, g in zip(edges, grads):
+            if edge is None or (needed is not None and edge not in needed):
+                continue
+            if g is not None:
+                pending[edge] = _add(pending[edge], g) if edge in pending else g
+            counts[edge] = left = counts[edge] - 1
+            if not left:
+                ready.append(edge)
+        grads = None  # a leaf takes over an array that nobody else holds
+    return arrived
+
+
+def _leading_to(targets: Sequence[Node], nodes: Iterable[Node]) -> dict[Node, bool]:
+    """Those of `nodes` that lead to a target; True for the targets themselves."""
+    parents: dict[Node, list[Node]] = {node: [] for node in nodes}
+    for node in parents:
+        for edge in node.edges:
+            if edge is not None:
+                parents[edge].append(node)
+    needed = dict.fromkeys((t for t in targets if t in parents), True)
+    stack = list(needed)
+    while stack:
+        for parent in parents[stack.pop()]:
+            if parent not in needed:
+                needed[parent] = False
+                stack.append(parent)
+    return needed
+
+
+def _add(a: Any, b: Any) -> Any:
+    """The sum of two cotangents, neither of which is written to: others may hold them."""
+    try:
+        return quiet.run(operator.add, a, b)
+    except RuntimeError:  # another thread is in there
+        return quiet.run_anyway(operator.add, a, b)
+
+
+def _run_hooks(node: Node, g: Any, recorded: bool) -> Any:
+    """`g` as the hooks of `node` leave it; they see tensors, and record only if the backward is recorded."""
+    before = modes.set_grad_enabled(recorded)
+    try:
+        tensor = g if recorded else wrap(as_array(g))
+        for hook in list((node.hooks or {}).values()):
+            result = hook(tensor)
+            if result is not None:
+                _check_replacement(hook, tensor, result)
+                tensor = result
+    finally:
+        modes.set_grad_enabled(before)
+    return tensor if recorded else tensor._raw
+
+
+def _check_replacement(hook: Any, g: Any, result: Any) -> None:
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(result, Variable):
+        raise TypeError(f"expected Variable, but hook {name!r} returned {type(result).__name__!r}: return a Tensor or None")
+    old, new = g._raw, result._raw
+    if tuple(new.shape) != tuple(old.shape):
+        raise RuntimeError(
+            f"hook {name!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, what it "
+            f"returned {tuple(new.shape)}"
+        )
+    if new.dtype != old.dtype or type(new) is not type(old):
+        raise RuntimeError(
+            f"hook {name!r} has changed the type of value: the gradient is {of(old.dtype)} on "
+            f"{BY_ARRAY[type(old)].device_type!r}, what it returned {of(new.dtype)} on {BY_ARRAY[type(new)].device_type!r}"
+        )
+
+
+# --- the doors ----------------------------------------------------------------------------------------------
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Accumulate the gradients of `tensors`, weighted by `grad_tensors`, into the `.grad` of the leaves.
+
+    `inputs` limits this to the given tensors. RuntimeError for a tensor that needs no gradient, and for one
+    of several elements without its weight.
+    """
+    roots, cotangents = _start(_sequence(tensors), grad_tensors, create_graph, "backward")
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph)
+        return
+    wanted = _sequence(inputs)
+    if not wanted:
+        raise RuntimeError("backward: `inputs` is empty: leave it out, or name the tensors that are to get a .grad")
+    edges = [_edge_of(x, "backward", "inputs", i) for i, x in enumerate(wanted)]
+    arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
+    for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
+        if edge in arrived and not x.retains_grad:  # which has its own already
+            x._grad = x.grad  # unset on a tensor that is no leaf
+            (x._accumulate_recorded_grad if create_graph else x._accumulate_grad)(arrived[edge])
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs`, weighted by `grad_outputs`, with respect to `inputs`; touches no `.grad`.
+
+    An input that the outputs do not depend on is an error, or None with `allow_unused`, or zeros with
+    `materialize_grads`.
+    """
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched needs vmap, which this release does not have: loop over the rows")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: materialize_grads=True needs allow_unused to be True or left out, found False")
+    roots, cotangents = _start(_sequence(outputs), grad_outputs, create_graph, "grad")
+    wanted = _sequence(inputs)
+    if not wanted:
+        raise RuntimeError("grad: `inputs` is empty: name the tensors whose gradients are asked for")
+    edges = [_edge_of(x, "grad", "inputs", i) for i, x in enumerate(wanted)]
+    retain = create_graph if retain_graph is None else retain_graph
+    arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
+    results = []
+    for i, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
+        g = arrived.get(edge)
+        if g is None:
+            if not (allow_unused or materialize_grads):
+                raise RuntimeError(
+                    f"grad: inputs[{i}] appears to not have been used in the graph of the outputs. "
+                    "Set allow_unused=True if this is the desired behavior"
+                )
+            zeros = materialize_grads and wrap(BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype)))
+            results.append(zeros.requires_grad_(create_graph) if materialize_grads else None)
+        else:
+            results.append(g if create_graph else wrap(g))
+    return tuple(results)
+
+
+def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:
+    if not recorded:
+        return differentiate(roots, cotangents, recorded=False, **options)
+    before = modes.set_grad_enabled(True)
+    try:
+        return differentiate(roots, cotangents, recorded=True, **options)
+    finally:
+        modes.set_grad_enabled(before)
+
+
+def _sequence(tensors: Any) -> Sequence[Any]:
+    return (tensors,) if isinstance(tensors, Variable) else tuple(tensors)
+
+
+def _edge_of(tensor: Any, asked: str, which: str, i: int) -> Node:
+    if not isinstance(tensor, Variable):
+        raise TypeError(f"{asked}: element {i} of {which} is a {type(tensor).__name__}, not a Tensor")
+    if tensor._edge is None:
+        raise RuntimeError(
+            f"{asked}: element {i} of {which} does not require grad and does not have a grad_fn: "
+            "create it with requires_grad=True, or compute it from a tensor that has it"
+        )
+    return tensor._edge
+
+
+def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> tuple[list[Node], list[Any]]:
+    """The nodes to start at, and a cotangent for each: the given one, or 1 for an output of one element."""
+    given = (None,) * len(tensors) if weights is None else _sequence(weights)
+    if len(given) != len(tensors):
+        raise RuntimeError(f"{asked}: got {len(tensors)} tensors and {len(given)} gradients for them")
+    roots, cotangents = [], []
+    for i, (t, g) in enumerate(zip(tensors, given)):
+        roots.append(_edge_of(t, asked, "tensors", i))
+        y = t._raw
+        if g is None:
+            if y.shape and math.prod(y.shape) != 1:
+                raise RuntimeError(
+                    f"{asked}: grad can be implicitly created only for scalar outputs, found shape {tuple(y.shape)}: "
+                    "pass a gradient of that shape, or call it on a sum() or mean()"
+                )
+            if y.dtype in COMPLEX:
+                raise RuntimeError(
+                    f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(y.dtype)}: "
+                    "pass a gradient, or call it on a real number such as abs() or .real"
+                )
+            raw = BY_ARRAY[type(y)].full(y.shape, 1, of(y.dtype))
+            cotangents.append(wrap(raw) if recorded else raw)
+            continue
+        if not isinstance(g, Variable):
+            raise TypeError(f"{asked}: gradients can be either Tensors or None, but got {type(g).__name__}")
+        if tuple(g._raw.shape) != tuple(y.shape):
+            raise RuntimeError(
+                f"{asked}: Mismatch in shape: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and "
+                f"output[{i}] has a shape of {tuple(y.shape)}"
+            )
+        if type(g._raw) is not type(y):
+            found, expected = (BY_ARRAY[type(r)].device_type for r in (g._raw, y))
+            raise DeviceError(f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)")
+        if g._raw.dtype is not y.dtype:
+            if (g._raw.dtype in COMPLEX) != (y.dtype in COMPLEX):
+                raise RuntimeError(
+                    f"{asked}: for complex Tensors, both grad_output and output are required to have the same dtype: "
+                    f"grad_output[{i}] has {of(g._raw.dtype)} and output[{i}] has {of(y.dtype)}"
+                )
+            g = conform(g, Meta(tuple(y.shape), of(y.dtype)))
+        cotangents.append(g if recorded else g._raw)
+    return roots, cotangents

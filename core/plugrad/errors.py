@@ -1,0 +1,31 @@
+"""One class per failure that a user can meet; each is also the class that PyTorch raises there."""
+
+from __future__ import annotations
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there, lacks something, or differs from another operand's."""
+
+
+class PluginError(RuntimeError):
+    """A plugin that could not be loaded, is incompatible, or breaks the rules of its hook."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin failed to load; everything else goes on without it."""
+
+
+class NoDerivativeError(NotImplementedError, RuntimeError):
+    """A backward or forward derivative was asked of an input that has no formula."""
+
+
+class GraphFreedError(RuntimeError):
+    """A backward through a graph whose saved values an earlier backward has released."""
+
+
+class InPlaceError(RuntimeError):
+    """An in-place write that would break a gradient, or the memory that somebody shares."""
+
+
+class GradcheckError(RuntimeError):
+    """An analytical derivative that disagrees with the numerical one."""

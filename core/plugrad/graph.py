@@ -1,0 +1,131 @@
+"""The graph: its nodes, and the slots of a tensor that recording fills.
+
+A recorded op leaves one `Node`. Its `edges` say where the gradient of each input goes: to the node that
+made the input, to the `AccumulateGrad` of a leaf, or nowhere (None). A tensor holds its own edge, so a
+graph lives exactly as long as a tensor that leads into it, and reference counting frees it: nodes never
+refer to the tensors that they made, only to the raw arrays that their formulas read.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+
+class Variable:
+    """The slots of a tensor that recording needs; `plugrad.Tensor` is the class that people see.
+
+    `_raw` is the backend's array, an object of this tensor alone. `_edge` is where the gradient of this
+    tensor goes, None where it needs none. `_grad` and `_storage` stay unset until there is something to hold.
+    """
+
+    __slots__ = ("__weakref__", "_edge", "_grad", "_raw", "_storage")
+
+    _raw: Any
+    _edge: Node | None
+
+    #: The class of every op's result: the subclass that was declared with `result=True`.
+    _result: ClassVar[type[Variable]]
+
+    def __init_subclass__(cls, result: bool = False) -> None:
+        if result:
+            Variable._result = cls
+
+
+def wrap(raw: Any, edge: Node | None = None) -> Any:
+    """A tensor over the raw array `raw` whose gradient goes to `edge`."""
+    tensor = object.__new__(Variable._result)
+    tensor._raw = raw
+    tensor._edge = edge
+    return tensor
+
+
+class Meta:
+    """What is kept of an array of which a formula reads only the shape and the dtype."""
+
+    __slots__ = ("dtype", "ndim", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype, self.ndim = shape, dtype, len(shape)
+
+
+# --- nodes -------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """One recorded op: called by the engine with the cotangent of its output.
+
+    `backward(g)` returns a cotangent for each edge, None where there is none. It takes and gives raw
+    arrays; `backward_recorded(g)` does the same with tensors, so that the derivative is itself recorded.
+    """
+
+    __slots__ = ("edges", "hooks")
+
+    edges: tuple[Node | None, ...]
+    hooks: dict[Any, Callable[[Any], Any]] | None
+
+    def name(self) -> str:
+        """The name that PyTorch gives such a node, e.g. `MulBackward0`."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """For each input the node that its gradient goes to, and which output of that node it was."""
+        return tuple((e.node, e.index) if isinstance(e, Port) else (e, 0) for e in self.edges)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        """The cotangents of the inputs, from the cotangent `g` of the output."""
+        raise NotImplementedError
+
+    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
+        """`backward` on tensors, itself recorded."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of the saved values: the next `backward` of this node raises."""
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+class Port(Node):
+    """One output of a node that has several; gradients of that output arrive here."""
+
+    __slots__ = ("__weakref__", "index", "node")
+
+    def __init__(self, node: Node, index: int) -> None:
+        self.node, self.index = node, index
+        self.edges, self.hooks = (node,), None
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: adds what arrives to the leaf's `.grad`.
+
+    The leaf holds this node, and the node knows the leaf only weakly, so that the two form no cycle.
+    """
+
+    __slots__ = ("_leaf",)
+
+    def __init__(self, leaf: Any) -> None:
+        self._leaf = weakref.ref(leaf)
+        self.edges, self.hooks = (), None
+
+    @property
+    def variable(self) -> Any:
+        """The leaf; None where nothing but this graph remembers it."""
+        return self._leaf()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        """Add the raw array `g` to the leaf's `.grad`."""
+        leaf = self._leaf()
+        if leaf is not None:
+            leaf._accumulate_grad(g)
+        return ()
+
+    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
+        """Add the tensor `g`, with its graph, to the leaf's `.grad`."""
+        leaf = self._leaf()
+        if leaf is not None:
+            leaf._accumulate_recorded_grad(g)
+        return ()

@@ -1,0 +1,407 @@
+"""Operators: a declaration holds the name, the inputs, and one formula of the derivative per input.
+
+    mul = elementwise("multiply", "a b", a=lambda g, b: g * b, b=lambda g, a: g * a)
+
+A formula is mathematics on whatever it is given: raw arrays in a first-order backward, tensors when the
+derivative is itself recorded, tangents in forward mode. Its parameters are names, and what it names is
+what the graph saves: `g` is the cotangent of the output, `y` the output, and the op's inputs and parameters
+go by their own names. An input of which it reads only `.shape` or `.dtype` is not kept.
+
+An op called on tensors records; called on raw arrays, as formulas do, it is its kernel. The kernel is found
+by name on the backend of the raw array's type, by one dictionary lookup.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from . import backend as backends
+from . import codegen, dtypes, quiet
+from .errors import DeviceError, NoDerivativeError
+from .graph import Meta, Node, Port, Variable, wrap
+from .modes import modes
+from .storage import share
+
+#: Every declared op by name.
+OPS: dict[str, Op | Composite] = {}
+
+
+class Op:
+    """A primitive operator; `elementwise`, `linear`, `multilinear` and `operator` declare one.
+
+    `result` says what dtype comes out: "same" (the promoted dtype of the inputs), "float" (the same, but
+    integers become the default float dtype), "bool", or "own" (whatever the kernel gives). An `ordered` op
+    refuses complex numbers, which some libraries would compare by their parts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        signature: str,
+        formulas: dict[str, Callable[..., Any]],
+        *,
+        kind: str,
+        result: str = "own",
+        node: str | None = None,
+        view: bool = False,
+        outputs: bool = False,
+        holomorphic: bool = True,
+        ordered: bool = False,
+        promotes: str | None = None,
+        default: Callable[..., Any] | None = None,
+        jvp: Callable[..., Any] | None = None,
+    ) -> None:
+        inputs, _, params = signature.partition("|")
+        self.name, self.kind, self.result, self.view = name, kind, result, view
+        self.python_name = name.replace("::", "_")
+        self.variadic = inputs.startswith("*")
+        self.inputs = tuple(inputs.lstrip("*").split())
+        self.params = {k: ast.literal_eval(v) for k, _, v in (p.partition("=") for p in params.split())}
+        self.formulas = formulas
+        self.differentiable = tuple(i for i in self.inputs if i in formulas)
+        self.promotes = frozenset(promotes.split() if promotes else self.inputs)
+        self.outputs, self.holomorphic, self.own_jvp = outputs, holomorphic, jvp
+        self.ordered = ordered
+        self.broadcasts = kind == "elementwise"
+        self.node_name = node or "".join(w.capitalize() for w in name.split("::")[-1].split("_")) + "Backward0"
+        #: From the type of a raw array to the kernel, filled by `kernel` at the first miss.
+        self.kernels: dict[type, Callable[..., Any]] = {}
+        self.default = default
+        unknown = set(formulas) - set(self.inputs)
+        if unknown:
+            raise TypeError(f"op {name!r}: formulas for {sorted(unknown)}, which are no inputs of {signature!r}")
+        if name in OPS:
+            raise ValueError(f"op {name!r} is declared twice")
+        OPS[name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join([*self.inputs, *self.params])})>"
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Run the kernel on raw arrays, record on tensors."""
+        first = args[0][0] if self.variadic else args[0]
+        if type(first) in backends.BY_ARRAY:
+            return self.kernel(type(first))(*args, *self.positional(args, params))
+        return self.call(*args, **params)
+
+    def kernel(self, array_type: type) -> Callable[..., Any]:
+        """The kernel for raw arrays of a type: the backend's member of the op's name, or the op's default.
+
+        A default is a function of raw arrays, or an op whose kernel serves for this one, too.
+        """
+        try:
+            return self.kernels[array_type]
+        except KeyError:
+            backend = backends.BY_ARRAY[array_type]
+            found = getattr(backend, self.name, self.default)
+            if isinstance(found, Op):
+                found = found.kernel(array_type)
+            if found is None:
+                raise DeviceError(f"device {backend.device_type!r} has no kernel for {self.name!r}") from None
+            self.kernels[array_type] = found
+            return found
+
+    def positional(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
+        """The parameters that `args` leaves open, in their order."""
+        given = len(args) - (1 if self.variadic else len(self.inputs))
+        return [params.get(name, default) for name, default in list(self.params.items())[given:]]
+
+    # Made at the first use: generating all of them at import would cost tens of milliseconds.
+
+    @cached_property
+    def saves(self) -> codegen.Saves:
+        """What the formulas read."""
+        return codegen.Saves(self)
+
+    @cached_property
+    def node(self) -> type[Node]:
+        """The class of the nodes that this op records."""
+        return codegen.make_node(self)
+
+    @cached_property
+    def adapted_node(self) -> type[Node]:
+        """`node` for inputs that were broadcast, promoted or complex."""
+        return _adapt(self.node)
+
+    def call(self, *args: Any, **params: Any) -> Any:
+        """The op on tensors; replaced at the first call by the generated fast path, where there is one."""
+        alike = len(self.inputs) == 1 or (len(self.inputs) == 2 and self.promotes == frozenset(self.inputs))
+        if alike and not self.variadic and not self.outputs:
+            self.call = codegen.make_call(self)
+        else:
+            self.call = self.general
+        return self.call(*args, **params)
+
+    # --- the general path -----------------------------------------------------------------------------------
+
+    def general(self, *args: Any, **params: Any) -> Any:
+        """The op on tensors in every case: promotion, broadcasting, complex numbers, modes and errors."""
+        inputs = args[0] if self.variadic else args[: len(self.inputs)]
+        values = [*args[1 if self.variadic else len(self.inputs) :], *self.positional(args, params)]
+        inputs = [self._operand(i, a) for i, a in enumerate(inputs)]
+        raws = [t._raw if isinstance(t, Variable) else t for t in inputs]
+        x = self._common_place(raws)
+        operands, dtype = self._promoted(raws)
+        kernel = self.kernel(type(x))
+        try:
+            y = quiet.run_anyway(kernel, *([operands] if self.variadic else operands), *values)
+        except Exception as error:
+            raise self._explained(error, operands) from error
+        if self.outputs:
+            return self._recorded_outputs(y, inputs, raws, values)
+        y = backends.as_array(y)
+        if self.result in ("same", "float") and dtypes.of(y.dtype) is not dtype:
+            y = astype(y, dtype)
+        tensor = wrap(y)
+        if self.view:
+            share(inputs[0], tensor)
+        edges = self._edges(inputs)
+        if edges is not None:
+            changed = y.dtype in dtypes.COMPLEX or any(
+                hasattr(r, "shape") and (o is not r or (self.broadcasts and r.shape != y.shape))
+                for o, r in zip(operands, raws, strict=True)
+            )
+            tensor._edge = self._recorded(edges, raws, y, values, changed)
+        return tensor
+
+    def _operand(self, i: int, value: Any) -> Any:
+        """An input as a tensor or a Python number."""
+        if isinstance(value, Variable) or type(value) in (float, int, bool, complex):
+            return value
+        backend = backends.BY_ARRAY.get(type(value))
+        if backend is not None:
+            return wrap(backend.copy(value)) if type(value) is backend.array_type else value.item()  # it is not ours: copied
+        if isinstance(value, (int, float, complex)):
+            return value
+        name = self.inputs[0 if self.variadic else i]
+        raise TypeError(
+            f"{self.name}(): argument {name!r} must be Tensor or a number, not {type(value).__name__}: "
+            "make one with torch.tensor(...)"
+        )
+
+    def _common_place(self, raws: Sequence[Any]) -> Any:
+        """The first raw array; all must be of one backend."""
+        arrays = [r for r in raws if hasattr(r, "dtype")]
+        if not arrays:
+            raise TypeError(f"{self.name}(): needs at least one Tensor, found {', '.join(map(repr, raws)) or 'none'}")
+        for other in arrays[1:]:
+            if type(other) is not type(arrays[0]):
+                one, two = (backends.BY_ARRAY[type(r)].device_type for r in (arrays[0], other))
+                raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
+        return arrays[0]
+
+    def _promoted(self, raws: list[Any]) -> tuple[list[Any], dtypes.dtype | None]:
+        """The operands in their common dtype, by PyTorch's rules, and that dtype."""
+        if self.result == "own":
+            return raws, None
+        taking_part = [self.variadic or name in self.promotes for name in self.inputs * (len(raws) if self.variadic else 1)]
+        common = dtypes.result_type([r for r, takes_part in zip(raws, taking_part, strict=True) if takes_part])
+        if self.ordered and common.is_complex:
+            raise NotImplementedError(f"{self.name} is not implemented for {common}: complex numbers have no order")
+        if self.result == "alike":
+            for r in raws:
+                if dtypes.of(r.dtype) is not common:
+                    found = " and ".join(str(dtypes.of(r.dtype)) for r in raws)
+                    raise RuntimeError(f"{self.name}: expected operands of the same dtype, but got {found}: convert one with .to(...)")
+            return raws, common
+        if self.result == "float" and common.category < dtypes.FLOAT:
+            common = dtypes.get_default_dtype()
+        operands = list(raws)
+        for i, r in enumerate(raws):
+            if not taking_part[i]:
+                continue
+            if not hasattr(r, "dtype"):
+                operands[i] = self._number(r, common)
+            elif dtypes.of(r.dtype) is not common:
+                operands[i] = astype(r, common)
+        return operands, common
+
+    def _number(self, value: Any, dtype: dtypes.dtype) -> Any:
+        """A Python number that a kernel can take beside arrays of `dtype`; integers wrap, as in PyTorch."""
+        if self.result == "bool" and dtype.category <= dtypes.INTEGER:
+            return value
+        if dtype.category == dtypes.INTEGER and not isinstance(value, bool):
+            bits = 8 * dtype.itemsize
+            value %= 1 << bits
+            return value - (1 << bits) if dtype.is_signed and value >> (bits - 1) else value
+        if dtype.category == dtypes.FLOAT and not isinstance(value, float):
+            return float(value)
+        return value
+
+    def _explained(self, error: Exception, operands: list[Any]) -> Exception:
+        """A kernel's failure in PyTorch's class and with the shapes that were given."""
+        if isinstance(error, (RuntimeError, IndexError, MemoryError, NotImplementedError)):
+            return error
+        shapes = [tuple(o.shape) if hasattr(o, "shape") else () for o in operands]
+        if self.broadcasts:
+            for axis in range(-1, -1 - max(map(len, shapes)), -1):
+                sizes = {s[axis] for s in shapes if len(s) >= -axis} - {1}
+                if len(sizes) > 1:
+                    first, second = [s[axis] for s in shapes if len(s) >= -axis and s[axis] != 1][:2]
+                    return RuntimeError(
+                        f"{self.name}: the size of tensor a ({first}) must match the size of tensor b ({second}) at "
+                        f"non-singleton dimension {axis + max(map(len, shapes))}: shapes "
+                        f"{' and '.join(map(str, shapes))} do not broadcast"
+                    )
+        if self.broadcasts and not self.params and isinstance(error, TypeError):
+            found = " and ".join(str(dtypes.of(o.dtype)) for o in operands if hasattr(o, "dtype"))
+            return NotImplementedError(f"{self.name} is not implemented for {found}: convert with .to(...)")
+        found = ", ".join(f"{getattr(o, 'dtype', type(o).__name__)}{list(s)}" for o, s in zip(operands, shapes, strict=True))
+        return RuntimeError(f"{self.name}({found}): {error}")
+
+    # --- recording ------------------------------------------------------------------------------------------
+
+    def _edges(self, inputs: Sequence[Any]) -> tuple[Node | None, ...] | None:
+        """Where the inputs' gradients go; None where nothing is to be recorded."""
+        if not self.formulas or (modes.word and not modes.thread.grad_enabled):
+            return None
+        edges = tuple(t._edge if isinstance(t, Variable) else None for t in inputs)
+        return edges if any(e is not None for e in edges) else None
+
+    def _recorded(self, edges: tuple[Node | None, ...], raws: Sequence[Any], y: Any, values: Sequence[Any], adapted: bool) -> Node:
+        """The node of a call, its slots filled with what the formulas of the needed gradients read."""
+        n: Any = (self.adapted_node if adapted else self.node)()
+        n.edges, n.hooks = edges, None
+        if adapted:
+            n.input_metas = tuple(codegen.meta(r) for r in raws)
+            n.conjugate = self.holomorphic and y.dtype in dtypes.COMPLEX
+        sources = {"y": y, **dict(zip(self.params, values, strict=True))}
+        sources.update({self.inputs[0]: raws} if self.variadic else zip(self.inputs, raws, strict=True))
+        for slot, (kind, needed_by) in self.saves.slots.items():
+            value = sources[slot.removesuffix("_meta")]
+            if not self.variadic and kind != "param" and all(edges[i] is None for i in needed_by):
+                value = None
+            elif kind == "metas":
+                value = [codegen.meta(v) for v in value]
+            elif kind in ("meta", "ymeta"):
+                value = codegen.meta(value)
+            setattr(n, slot, value)
+        return n
+
+    def _recorded_outputs(self, ys: Sequence[Any], inputs: Sequence[Any], raws: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+        """The tensors of an op with several outputs, each connected to its port of one node."""
+        tensors = tuple(wrap(y) for y in ys)
+        if self.view:
+            for t in tensors:
+                share(inputs[0], t)
+        edges = self._edges(inputs)
+        if edges is not None and ys:
+            node: Any = self._recorded(edges, raws, ys, values, adapted=False)
+            node.output_metas = tuple(codegen.meta(y) for y in ys)
+            for i, t in enumerate(tensors):
+                t._edge = Port(node, i)
+        return tensors
+
+    # --- derivatives from the formulas ------------------------------------------------------------------------
+
+    def vjp(self, name: str, g: Any, y: Any, inputs: Sequence[Any], params: Sequence[Any]) -> Any:
+        """The formula of input `name` at a cotangent `g`, on raw arrays or tensors, for holomorphic use."""
+        if name not in self.formulas:
+            raise NoDerivativeError(f"backward: {self.name!r} has no derivative for input {name!r}")
+        known = {"g": g, "y": y, **dict(zip(self.inputs, inputs, strict=True)), **dict(zip(self.params, params, strict=True))}
+        return self.formulas[name](*(known[k] for k in self.saves.formulas[name].names))
+
+
+def _adapt(node: type[Node]) -> type[Node]:
+    """`node` with its cotangents brought to the inputs' shapes and dtypes, and PyTorch's conjugate convention."""
+
+    def adapted(apply: Callable[..., Any]) -> Callable[..., Any]:
+        def backward(n: Any, g: Any, **how: Any) -> tuple[Any, ...]:
+            if not n.conjugate:
+                grads = apply(n, g, **how)
+            else:
+                conj = OPS["conj"]
+                grads = [None if x is None else conj(x) for x in apply(n, conj(g), **how)]
+            return tuple(None if x is None else conform(x, m) for x, m in zip(grads, n.input_metas, strict=True))
+
+        return backward
+
+    members = {f.__name__: adapted(f) for f in (node.backward, node.backward_recorded)}
+    slots = {"__slots__": ("conjugate", "input_metas"), "__doc__": node.__doc__}
+    return type(node.__name__, (node,), {**slots, **members})
+
+
+def conform(g: Any, meta: Meta) -> Any:
+    """A cotangent in the shape and dtype of the input that it is for: broadcasting and promotion undone."""
+    if tuple(g.shape) != meta.shape:
+        g = quiet.run_anyway(sum_to, g, meta.shape)
+    found = g.dtype if isinstance(g, Variable) else dtypes.of(g.dtype)
+    if meta.dtype is not None and found is not meta.dtype:
+        if found.is_complex and not meta.dtype.is_complex:
+            g = OPS["real"](g)
+        g = quiet.run_anyway(astype, g, meta.dtype)
+    return g
+
+
+def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `x` over the axes along which `shape` would be broadcast to the shape of `x`."""
+    extra = len(x.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
+    if axes:
+        x = OPS["sum"](x, axes, True)
+    return OPS["reshape"](x, shape) if extra else x
+
+
+def astype(x: Any, dtype: dtypes.dtype) -> Any:
+    """`x` converted to `dtype`."""
+    return OPS["astype"](x, dtype)
+
+
+# --- declarations ------------------------------------------------------------------------------------------
+
+
+def elementwise(name: str, signature: str, /, *, result: str = "same", **given: Any) -> Op:
+    """Declare an op that works element by element and broadcasts its inputs."""
+    options, formulas = _split(given)
+    return Op(name, signature, formulas, kind="elementwise", result=result, **options)
+
+
+def linear(name: str, signature: str, /, **given: Any) -> Op:
+    """Declare an op that is linear in its one input (or its list of inputs): its jvp is itself."""
+    options, formulas = _split(given)
+    return Op(name, signature, formulas, kind="linear", **options)
+
+
+def multilinear(name: str, signature: str, /, *, result: str = "alike", **given: Any) -> Op:
+    """Declare an op that is linear in each input: its jvp is itself, applied to one tangent at a time."""
+    options, formulas = _split(given)
+    return Op(name, signature, formulas, kind="multilinear", result=result, **options)
+
+
+def operator(name: str, signature: str, /, **given: Any) -> Op:
+    """Declare an op of no such kind: its jvp comes from transposing its vjp."""
+    options, formulas = _split(given)
+    return Op(name, signature, formulas, kind="operator", **options)
+
+
+_OPTIONS = frozenset(("result", "node", "view", "outputs", "holomorphic", "ordered", "promotes", "default", "jvp"))
+
+
+def _split(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of `Op`, and the rest: the formulas by input name."""
+    options = {k: v for k, v in given.items() if k in _OPTIONS}
+    return options, {k: v for k, v in given.items() if k not in _OPTIONS}
+
+
+class Composite:
+    """An operator whose meaning is a body of ops; it has no derivative of its own and is recorded op by op."""
+
+    def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        self.name, self.call, self.__doc__ = name, body, body.__doc__
+        if name in OPS:
+            raise ValueError(f"op {name!r} is declared twice")
+        OPS[name] = self
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return self.call(*args, **params)
+
+    def __repr__(self) -> str:
+        return f"<composite {self.name}>"
+
+
+def composite(name: str) -> Callable[[Callable[..., Any]], Composite]:
+    """Declare the decorated function of ops as the operator `name`."""
+    return lambda body: Composite(name, body)

@@ -1,0 +1,20 @@
+"""The operators: one declaration each, with its derivative beside it.
+
+Names follow the Python array API standard (`axis`, `keepdims`, `astype`, `take`), the language that array
+libraries share; PyTorch's names are a thin face over them in `plugrad.methods` and `plugrad.functions`.
+"""
+
+from __future__ import annotations
+
+from ..op import astype, conform, sum_to
+from . import axes
+from .activation import *  # noqa: F403
+from .elementwise import *  # noqa: F403
+from .index import *  # noqa: F403
+from .linalg import *  # noqa: F403
+from .loss import *  # noqa: F403
+from .reduce import *  # noqa: F403
+from .shape import *  # noqa: F403
+from .sort import *  # noqa: F403
+
+__all__ = [name for name in globals() if not name.startswith("_")] + ["astype", "axes", "conform", "sum_to"]

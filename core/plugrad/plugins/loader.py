@@ -1,0 +1,198 @@
+"""From installed distributions to plugin records: every failure is caught, kept and told.
+
+The loop is our own, distribution by distribution: ``importlib.metadata.entry_points()`` and pluggy's loader
+both stop for everybody at the first broken one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from typing import Literal
+
+import pluggy
+
+from ..errors import PluginError
+from . import hookspecs
+from .specs import API, BackendSpec, KernelSpec, OpSpec, Spec
+
+GROUP = "plugrad"
+OWN_DISTRIBUTION = "plugrad"
+HOOKS = {"plugrad_backends": BackendSpec, "plugrad_ops": OpSpec, "plugrad_kernels": KernelSpec}
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One plugin: where it comes from, what it offers, and what went wrong.
+
+    ``specs`` may be used only where ``state`` is "loaded"; ``rejected`` tells what was refused of it and why.
+    """
+
+    name: str
+    distribution: str
+    value: str
+    state: Literal["loaded", "failed", "disabled", "incompatible"]
+    specs: tuple[Spec, ...] = ()
+    error: BaseException | None = None
+    traceback_text: str = ""
+    rejected: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The plugin and its distribution, as error messages call them."""
+        return f"plugin {self.name!r} ({self.distribution})"
+
+    @property
+    def backends(self) -> list[BackendSpec]:
+        """The backends that may be used: none unless the plugin is loaded."""
+        return [spec for spec in self.specs if isinstance(spec, BackendSpec) and self.state == "loaded"]
+
+    def __str__(self) -> str:
+        if self.error is None:
+            return f"{self.title} is {self.state}"
+        if self.state == "failed":
+            return f"{self.title} failed to load: {describe(self.error)}"
+        return f"{self.title} is {self.state}: {self.error}"
+
+
+def describe(error: BaseException) -> str:
+    """The class and the message of an exception, on whose ``__str__`` nobody can rely."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__} (its message cannot be printed)"
+
+
+def own_distributions() -> list[metadata.Distribution]:
+    """plugrad's own distribution; none where it runs from a checkout that is not installed."""
+    try:
+        return [metadata.distribution(OWN_DISTRIBUTION)]
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def other_distributions() -> list[metadata.Distribution]:
+    """All other installed distributions that declare plugins, sorted by name."""
+    found: dict[str, metadata.Distribution] = {}
+    for distribution in metadata.distributions():
+        if _declares_plugins(distribution):
+            name = re.sub(r"[-_.]+", "-", _name(distribution)).lower()
+            found.setdefault(name, distribution)  # the first on the path wins, as it does for imports
+    found.pop(OWN_DISTRIBUTION, None)
+    return [found[name] for name in sorted(found)]
+
+
+def read_distribution(distribution: metadata.Distribution, own: bool) -> Iterator[PluginRecord]:
+    """Load the plugins of one distribution that the environment allows, sorted by name."""
+    title = _title(distribution)
+    try:
+        found = distribution.entry_points.select(group=GROUP)
+        entries = [(entry.name, entry.value, entry.load) for entry in found]
+    except Exception as error:  # its plugins cannot even be listed: one that fails stands for them
+        entries = [(_name(distribution), "entry_points.txt", partial(_raise, error))]
+    for name, value, load in sorted(entries, key=lambda entry: entry[:2]):
+        reason = _why_disabled(name, own)
+        if reason:
+            yield PluginRecord(name, title, value, "disabled", error=PluginError(reason))
+        else:
+            yield read_plugin(name, title, value, load)
+
+
+def read_plugin(name: str, distribution: str, value: str, load: Callable[[], object]) -> PluginRecord:
+    """Import one plugin and take its specs; what it raises, ``sys.exit`` included, ends up in its record."""
+    try:
+        specs = collect(load())
+    except (Exception, SystemExit) as error:
+        return PluginRecord(name, distribution, value, "failed", (), error, traceback.format_exc())
+    for spec in specs:
+        if spec.api[0] != API[0] or spec.api[1] > API[1]:
+            theirs, ours = ("{}.{}".format(*api) for api in (spec.api, API))
+            cure = "upgrade plugrad" if spec.api > API else "upgrade the plugin"
+            reason = f"it offers {spec.what} for plugin API {theirs}, this plugrad has {ours}: {cure}"
+            return PluginRecord(name, distribution, value, "incompatible", specs, PluginError(reason))
+    return PluginRecord(name, distribution, value, "loaded", specs)
+
+
+def collect(plugin: object) -> tuple[Spec, ...]:
+    """The specs that a plugin's hooks return.
+
+    Each plugin has a pluggy manager of its own, so that one that fails leaves nothing behind for the others.
+    """
+    manager = pluggy.PluginManager("plugrad")
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    callers = manager.get_hookcallers(plugin)
+    if not callers:
+        raise PluginError("it implements no hook: mark its functions with @plugrad.plugins.hookimpl")
+    specs: list[Spec] = []
+    for caller in callers:
+        for implementation in caller.get_hookimpls():
+            if caller.name in HOOKS:
+                specs += _checked(caller.name, implementation.function())
+            elif not implementation.optionalhook:
+                known = ", ".join(map(repr, HOOKS))
+                raise PluginError(f"it implements {caller.name!r}, but the hooks of plugrad are {known}")
+    offered = [spec.what for spec in specs]
+    for what in offered:
+        if offered.count(what) > 1:
+            raise PluginError(f"it offers {what} more than once: return one spec for it")
+    return tuple(specs)
+
+
+def _checked(hook: str, result: object) -> list[Spec]:
+    kind = HOOKS[hook]
+    cure = f"return a list of {kind.__name__}"
+    if not isinstance(result, list | tuple):
+        raise TypeError(f"{hook} returned a {type(result).__name__}, {result!r}: {cure}")
+    for spec in result:
+        if not isinstance(spec, kind):
+            raise TypeError(f"{hook} returned a list with {spec!r} in it: {cure}")
+    return list(result)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _why_disabled(name: str, own: bool) -> str:
+    """Why the environment keeps a plugin from being imported; empty where it does not.
+
+    ``*`` and the allow-list speak of other distributions' plugins; plugrad's own are disabled only by name.
+    """
+    disabled = _listed("PLUGRAD_DISABLE_PLUGINS")
+    allowed = _listed("PLUGRAD_PLUGINS")
+    if name in disabled:
+        return "the environment variable PLUGRAD_DISABLE_PLUGINS names it"
+    if "*" in disabled and not own:
+        return "the environment variable PLUGRAD_DISABLE_PLUGINS is '*'"
+    if allowed and name not in allowed and not own:
+        return "the environment variable PLUGRAD_PLUGINS does not name it"
+    return ""
+
+
+def _listed(variable: str) -> set[str]:
+    return {name.strip() for name in os.environ.get(variable, "").split(",")} - {""}
+
+
+def _declares_plugins(distribution: metadata.Distribution) -> bool:
+    try:
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:  # not even text: nobody's entry points
+        return False
+
+
+def _name(distribution: metadata.Distribution) -> str:
+    try:
+        return distribution.name or ""
+    except Exception:  # what an interrupted installation leaves behind has no metadata
+        return ""
+
+
+def _title(distribution: metadata.Distribution) -> str:
+    name = _name(distribution)
+    return f"{name} {distribution.version}" if name else "a distribution without metadata"

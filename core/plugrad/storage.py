@@ -1,0 +1,211 @@
+"""Memory that tensors share, and in-place writes that never change what a graph has saved.
+
+Ordinary ops pay nothing for this. A tensor gets a `Storage` when a view of it is made, when its memory is
+handed out, or when it is first written. Each tensor has a raw array object of its own, which only the
+tensor and the nodes of graphs refer to: so at the moment of a write, reference counts tell whether a graph
+still needs the old values. If one does, the graph keeps the old memory and the tensors move to a copy.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections import Counter
+from typing import Any
+
+from .backend import BY_ARRAY
+from .errors import InPlaceError
+from .graph import Variable
+
+
+class Storage:
+    """The memory that a group of tensors shares: who they are, and who outside knows it."""
+
+    __slots__ = ("_lent", "_members", "_prune_at", "pinned", "version")
+
+    def __init__(self) -> None:
+        #: Whether the memory came from outside, whose references nobody can count: then it never moves.
+        self.pinned = False
+        self.version = 0
+        self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
+        self._lent: list[tuple[weakref.ref[Any], int]] = []
+        self._prune_at = 16
+
+    def add(self, tensor: Variable) -> None:
+        """Enter a tensor that shares this memory."""
+        if len(self._members) >= self._prune_at:
+            self._members = [m for m in self._members if m[1]() is not None]
+            self._prune_at = 2 * len(self._members) + 16
+        self._members.append((weakref.ref(tensor), weakref.ref(tensor._raw)))
+        tensor._storage = self
+
+    def lend(self, raw: Any) -> Any:
+        """An array over the memory of `raw` for somebody outside: the memory cannot move while it is in use."""
+        array = BY_ARRAY[type(raw)].lend(raw)
+        self._lent = [entry for entry in self._lent if entry[0]() is not None]
+        self._lent.append((weakref.ref(array), id(raw)))
+        _note_home(array, self)
+        return array
+
+    @property
+    def handed_out(self) -> bool:
+        """Whether somebody outside may look at the memory."""
+        return self.pinned or any(array() is not None for array, _ in self._lent)
+
+    def _live(self) -> list[tuple[Any, Any]]:
+        members = [(None if t is None else t(), r()) for t, r in self._members]
+        return [(tensor, raw) for tensor, raw in members if raw is not None]
+
+    def saved_in_a_graph(self, span: tuple[int, int] | None = None) -> bool:
+        """Whether somebody other than the tensors, the views among their arrays, and borrowers holds an array.
+
+        With a `span` of addresses only arrays count that reach into it.
+        """
+        live = self._live()
+        others = Counter(id(getattr(raw, "base", None)) for _, raw in live)
+        others.update(lender for array, lender in self._lent if array() is not None)
+        for tensor, raw in live:
+            known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others[id(raw)]
+            if sys.getrefcount(raw) > known and (span is None or _overlap(BY_ARRAY[type(raw)].span(raw), span)):
+                return True
+        return False
+
+    def move(self) -> None:
+        """Give the tensors a copy of the memory, each its part; the old memory stays as it is."""
+        tensors = [t for t, raw in self._live() if t is not None and t._raw is raw]
+        backend = BY_ARRAY[type(tensors[0]._raw)]
+        for tensor, raw in zip(tensors, backend.rebase([t._raw for t in tensors]), strict=True):
+            tensor._raw = raw
+        self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
+        memory = getattr(raw, "base", None)
+        if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed, too
+            self._members.append((None, weakref.ref(memory)))
+
+
+def of(tensor: Variable) -> Storage:
+    """The storage of a tensor, made at the first call."""
+    try:
+        return tensor._storage
+    except AttributeError:
+        storage = Storage()
+        storage.add(tensor)
+        return storage
+
+
+#: From the `id` of an array outside to the array and the storage of its memory, kept for tensors to come.
+_HOMES: dict[int, tuple[weakref.ref[Any], Storage]] = {}
+
+
+def _note_home(array: Any, storage: Storage) -> None:
+    key = id(array)
+    _HOMES[key] = weakref.ref(array, lambda _, homes=_HOMES: homes.pop(key, None)), storage
+
+
+def adopt(tensor: Variable, owner: Any) -> None:
+    """Enter a tensor over the memory of `owner`, an array from outside, into the one storage of all such tensors."""
+    array, storage = _HOMES.get(id(owner), (lambda: None, None))
+    if storage is None or array() is not owner:
+        storage = Storage()
+        storage.pinned = True
+        _note_home(owner, storage)
+    storage.add(tensor)
+
+
+def share(base: Variable, view: Variable) -> None:
+    """Note that `view`, made from `base`, shares its memory; do nothing where it is a copy."""
+    raw, origin = view._raw, base._raw
+    if raw is origin:
+        view._raw = BY_ARRAY[type(raw)].alias(raw)
+    else:
+        owner = getattr(raw, "base", None)
+        if owner is None or (owner is not origin and owner is not getattr(origin, "base", None)):
+            return
+    of(base).add(view)
+
+
+def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any = None) -> Any:
+    """The raw array of `tensor`, which the op called `op` may now write into, if there is a `key`: only there.
+
+    A caller that holds a raw array of this memory is taken for a graph: it fetches its operands afterwards.
+    Where elements overlap, as in an expanded tensor, only `one_value` can be written, everywhere.
+    """
+    storage = of(tensor)
+    if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):
+        raise RuntimeError(f"{op}: the memory of the tensor is read-only: write to a .clone() instead")
+    if not one_value and _overlaps_itself(tensor._raw, key):
+        raise RuntimeError(
+            f"{op}: unsupported operation: more than one element of the written-to tensor refers to a single memory "
+            "location. Please clone() the tensor before performing the operation."
+        )
+    if storage.saved_in_a_graph():
+        span = BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
+        if storage.saved_in_a_graph(span) and not (_forget_errors() and not storage.saved_in_a_graph(span)):
+            if storage.handed_out:
+                raise InPlaceError(
+                    f"{op}: a recorded graph needs the values that this would overwrite, and the memory is shared "
+                    "with NumPy (numpy(), from_numpy() or DLPack), so it cannot move: write to a .clone() instead"
+                )
+            storage.move()
+    storage.version += 1
+    return tensor._raw
+
+
+def _part(raw: Any, key: Any) -> Any:
+    return raw if key is None else BY_ARRAY[type(raw)].getitem(raw, key)  # type: ignore[attr-defined]
+
+
+def _overlaps_itself(raw: Any, key: Any) -> bool:
+    strides = BY_ARRAY[type(raw)].strides(raw)
+    if 0 not in strides:
+        return False
+    part = _part(raw, key)
+    strides = BY_ARRAY[type(raw)].strides(part)
+    return 0 not in part.shape and any(n > 1 and not s for n, s in zip(part.shape, strides))
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _forget_errors() -> bool:
+    """Clear our frames in the errors that Python remembers, for their variables hold arrays; False if there are none."""
+    errors = [sys.exc_info()[1], getattr(sys, "last_value", None)]
+    found = set()
+    while errors:
+        error = errors.pop()
+        if error is None or id(error) in found:
+            continue
+        found.add(id(error))
+        errors += error.__cause__, error.__context__
+        place = error.__traceback__
+        while place is not None:
+            frame = place.tb_frame
+            if f"{frame.f_globals.get('__name__')} {frame.f_code.co_filename}".startswith(("plugrad", "None <plugrad")):
+                try:
+                    frame.clear()
+                except RuntimeError:  # it is still running
+                    pass
+            place = place.tb_next
+    return bool(found)
+
+
+#: What `saved_in_a_graph` itself holds of an array while it counts. Measured, not written down: interpreters differ.
+_OWN_REFERENCES = 0
+
+
+def _measure() -> int:
+    class Raw:
+        base = None
+
+    raw = Raw()
+    tensor = object.__new__(Variable)
+    tensor._raw, tensor._edge = raw, None
+    storage = of(tensor)
+    del raw
+    global _OWN_REFERENCES
+    while storage.saved_in_a_graph():
+        _OWN_REFERENCES += 1
+    return _OWN_REFERENCES
+
+
+_OWN_REFERENCES = _measure()
