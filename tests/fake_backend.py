@@ -1,4 +1,4 @@
-"""A backend over a wrapper of NumPy arrays that NumPy itself does not understand, for tests with two devices."""
+"""A backend for tests with two devices: its arrays wrap NumPy's, and NumPy does not understand them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,25 @@ def _operator(f: Any, reflected: bool) -> Any:
     return method
 
 
-for _name in ("add", "sub", "mul", "truediv", "pow", "floordiv", "mod", "neg", "lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "invert"):  # fmt: skip
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "pow",
+    "floordiv",
+    "mod",
+    "neg",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "eq",
+    "ne",
+    "and_",
+    "or_",
+    "invert",
+):
     _f, _bare = getattr(operator, _name), _name.rstrip("_")
     setattr(Array, f"__{_bare}__", _operator(_f, reflected=False))
     if _bare not in ("neg", "invert", "lt", "le", "gt", "ge", "eq", "ne"):
@@ -92,4 +110,6 @@ class FakePlugin:
 
     @hookimpl
     def plugrad_backends(self) -> list[BackendSpec]:
-        return [BackendSpec("fake", "tests.fake_backend:FakeBackend", array_types=("tests.fake_backend:Array",))]
+        return [
+            BackendSpec("fake", "tests.fake_backend:FakeBackend", array_types=("tests.fake_backend:Array",))
+        ]

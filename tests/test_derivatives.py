@@ -30,17 +30,27 @@ POINTS = [-1.3, 0.4, 2.0]
         (lambda x: x.sin(), lambda x, n: math.sin(x + n * math.pi / 2)),
         (lambda x: x.cos(), lambda x, n: math.cos(x + n * math.pi / 2)),
         (lambda x: (x * 3).exp(), lambda x, n: 3**n * math.exp(3 * x)),
-        (lambda x: x * x * x * x * x * 2 - x * x, lambda x, n: float(np.polynomial.Polynomial([0, 0, -1, 0, 0, 2]).deriv(n)(x))),
+        (
+            lambda x: x * x * x * x * x * 2 - x * x,
+            lambda x, n: float(np.polynomial.Polynomial([0, 0, -1, 0, 0, 2]).deriv(n)(x)),
+        ),
         (lambda x: x**5, lambda x, n: math.perm(5, n) * x ** (5 - n)),
         (lambda x: 1 / (x + 3), lambda x, n: (-1) ** n * math.factorial(n) * (x + 3) ** (-n - 1)),
-        (lambda x: (x + 3).log(), lambda x, n: (-1) ** (n - 1) * math.factorial(n - 1) * (x + 3) ** -n if n else math.log(x + 3)),
+        (
+            lambda x: (x + 3).log(),
+            lambda x, n: (-1) ** (n - 1) * math.factorial(n - 1) * (x + 3) ** -n if n else math.log(x + 3),
+        ),
         (lambda x: (x + 3).sqrt(), lambda x, n: math.prod(0.5 - k for k in range(n)) * (x + 3) ** (0.5 - n)),
     ],
     ids=["sin", "cos", "exp", "polynomial", "pow", "reciprocal", "log", "sqrt"],
 )
-def test_higher_orders_agree_with_closed_forms(f: Callable[[Any], Any], closed: Callable[[float, int], float], n: int) -> None:
+def test_higher_orders_agree_with_closed_forms(
+    f: Callable[[Any], Any], closed: Callable[[float, int], float], n: int
+) -> None:
     x = torch.tensor(POINTS, dtype=torch.float64, requires_grad=True)
-    np.testing.assert_allclose(nth(f, x, n).detach().numpy(), [closed(p, n) for p in POINTS], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        nth(f, x, n).detach().numpy(), [closed(p, n) for p in POINTS], rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("by_x", range(4))
@@ -51,7 +61,9 @@ def test_mixed_derivatives_of_exp_xy(by_x: int, by_y: int) -> None:
     for v in [x] * by_x + [y] * by_y:
         (f,) = torch.autograd.grad(f, v, create_graph=True)
     a, b, m, n = 0.7, -1.1, by_x, by_y  # d^n/dy^n (y^m e^(xy)), by Leibniz
-    closed = sum(math.comb(n, k) * math.perm(m, k) * b ** (m - k) * a ** (n - k) for k in range(min(m, n) + 1)) * math.exp(a * b)
+    closed = sum(
+        math.comb(n, k) * math.perm(m, k) * b ** (m - k) * a ** (n - k) for k in range(min(m, n) + 1)
+    ) * math.exp(a * b)
     assert f.item() == pytest.approx(closed, rel=1e-12)
 
 
@@ -80,7 +92,10 @@ SHARED: dict[str, tuple[Callable[[Any], Any], list[float]]] = {  # at x = [3, 1,
     "iteration": (lambda x: sum(v * v for v in x), [6.0, 2.0, 4.0]),
     "unpacking": (lambda x: (lambda a, *rest: a * rest[1])(*x), [2.0, 0.0, 3.0]),
     "sort": (lambda x: x.sort().values[0] * 4, [0.0, 4.0, 0.0]),
-    "sort, weighted": (lambda x: x.sort(descending=True).values * torch.tensor([1.0, 2.0, 3.0]), [1.0, 3.0, 2.0]),
+    "sort, weighted": (
+        lambda x: x.sort(descending=True).values * torch.tensor([1.0, 2.0, 3.0]),
+        [1.0, 3.0, 2.0],
+    ),
     "max with dim": (lambda x: x.max(dim=0).values * 2, [2.0, 0.0, 0.0]),
     "max and its place": (lambda x: (lambda v, i: v * (i + 3))(*x.max(dim=0)), [3.0, 0.0, 0.0]),
     "topk": (lambda x: x.topk(2).values * torch.tensor([10.0, 1.0]), [10.0, 0.0, 1.0]),
@@ -101,10 +116,28 @@ def test_graphs_that_part_and_meet(name: str, recorded: bool) -> None:
 # --- broadcasting -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shapes", [((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((), (2, 3)), ((2, 3), (1, 1)), ((1,), (2, 2, 1)), ((), (1,)), ((0, 3), (3,)), ((0, 3), (1, 1))])  # fmt: skip
-@pytest.mark.parametrize("f", [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: torch.where(a > b, a * b, b)])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (3,)),
+        ((3,), (2, 3)),
+        ((2, 1), (1, 3)),
+        ((), (2, 3)),
+        ((2, 3), (1, 1)),
+        ((1,), (2, 2, 1)),
+        ((), (1,)),
+        ((0, 3), (3,)),
+        ((0, 3), (1, 1)),
+    ],
+)
+@pytest.mark.parametrize(
+    "f",
+    [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: torch.where(a > b, a * b, b)],
+)
 @pytest.mark.parametrize("recorded", [False, True])
-def test_gradients_have_the_shape_of_their_input(shapes: Any, f: Callable[[Any, Any], Any], recorded: bool) -> None:
+def test_gradients_have_the_shape_of_their_input(
+    shapes: Any, f: Callable[[Any, Any], Any], recorded: bool
+) -> None:
     rng = np.random.default_rng(0)
     a, b = (torch.tensor(rng.uniform(0.5, 2, s), dtype=torch.float64, requires_grad=True) for s in shapes)
     y = f(a, b)
@@ -124,16 +157,32 @@ def test_gradients_have_the_shape_of_their_input(shapes: Any, f: Callable[[Any, 
 
 
 def operand(t: Any, kind: str) -> Any:
-    """A leaf of a kind such as 'float32 0-d'; a constant where the dtype has no gradient; or a Python number."""
+    """A leaf of a kind such as 'float32 0-d'; a constant where it can have no gradient; or a number."""
     dtype, _, zero_dim = kind.partition(" ")
     if dtype == "number":
         return 2.0
-    values = {"int64": [1, 2], "bool": [True, False], "complex64": [1 + 2j, 2 - 1j], "complex128": [1 + 2j, 2 - 1j]}.get(dtype, [1.5, 2.0])
+    values = {
+        "int64": [1, 2],
+        "bool": [True, False],
+        "complex64": [1 + 2j, 2 - 1j],
+        "complex128": [1 + 2j, 2 - 1j],
+    }.get(dtype, [1.5, 2.0])
     x = t.tensor(values[0] if zero_dim else values, dtype=getattr(t, dtype))
     return x.requires_grad_() if dtype.startswith(("float", "complex")) else x
 
 
-KINDS = ["float32", "float64", "float32 0-d", "float64 0-d", "int64", "int64 0-d", "bool", "complex64", "complex128 0-d", "number"]
+KINDS = [
+    "float32",
+    "float64",
+    "float32 0-d",
+    "float64 0-d",
+    "int64",
+    "int64 0-d",
+    "bool",
+    "complex64",
+    "complex128 0-d",
+    "number",
+]
 
 
 def product_grads(t: Any, one: str, two: str, recorded: bool) -> list[Any]:
@@ -153,14 +202,28 @@ def as_numbers(values: list[Any]) -> list[Any]:
 @pytest.mark.parametrize(
     ("one", "two", "expected"),
     [
-        ("float32", "float64", [("torch.float64", [3.75, 6.0]), ("torch.float32", [4.5, 6.0]), ("torch.float64", [7.5, 9.0])]),
-        ("float32", "float64 0-d", [("torch.float32", [3.75, 4.5]), ("torch.float32", [4.5, 4.5]), ("torch.float64", 16.5)]),
+        (
+            "float32",
+            "float64",
+            [("torch.float64", [3.75, 6.0]), ("torch.float32", [4.5, 6.0]), ("torch.float64", [7.5, 9.0])],
+        ),
+        (
+            "float32",
+            "float64 0-d",
+            [("torch.float32", [3.75, 4.5]), ("torch.float32", [4.5, 4.5]), ("torch.float64", 16.5)],
+        ),
         ("int64", "float32", [("torch.float32", [3.0, 6.0]), ("torch.float32", [6.0, 9.0])]),
-        ("float32", "complex64", [
-            ("torch.complex64", [2.5 + 5j, 6 - 3j]), ("torch.float32", [3.0, 1.0]), ("torch.complex64", [2.5 + 2.5j, 3 + 3j]),
-        ]),
+        (
+            "float32",
+            "complex64",
+            [
+                ("torch.complex64", [2.5 + 5j, 6 - 3j]),
+                ("torch.float32", [3.0, 1.0]),
+                ("torch.complex64", [2.5 + 2.5j, 3 + 3j]),
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_mixed_dtypes(one: str, two: str, expected: Any) -> None:
     assert as_numbers(product_grads(torch, one, two, False)) == expected
 
@@ -172,4 +235,6 @@ def test_mixed_dtypes_as_in_pytorch(one: str, two: str, recorded: bool) -> None:
     oracle = pytest.importorskip("torch")
     if one == two == "number":
         return
-    assert as_numbers(product_grads(torch, one, two, recorded)) == as_numbers(product_grads(oracle, one, two, recorded))
+    assert as_numbers(product_grads(torch, one, two, recorded)) == as_numbers(
+        product_grads(oracle, one, two, recorded)
+    )

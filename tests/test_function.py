@@ -1,9 +1,8 @@
-"""`Function`: what `forward` may take, save and return, what `backward` must, and what goes wrong with which words."""
+"""`Function`: what `forward` may take, save and return, what `backward` gets and gives, and who frees it."""
 
 from __future__ import annotations
 
 import gc
-import re
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,9 @@ from plugrad.autograd import Function, gradcheck, gradgradcheck
 from plugrad.autograd.function import once_differentiable
 
 
-def function(forward: Callable[..., Any], backward: Callable[..., Any], base: Any = Function, **members: Any) -> Any:
+def function(
+    forward: Callable[..., Any], backward: Callable[..., Any], base: Any = Function, **members: Any
+) -> Any:
     """A Function called Custom of two plain functions."""
     members |= {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type("Custom", (base,), members)
@@ -141,7 +142,10 @@ def test_ctx_knows_what_needs_a_gradient() -> None:
 
 def test_forward_is_not_recorded_and_apply_under_no_grad_records_nothing() -> None:
     seen = []
-    f = function(lambda ctx, x: seen.append((torch.is_grad_enabled(), (x * 2).requires_grad)) or x * 2, lambda ctx, g: g * 2)
+    f = function(
+        lambda ctx, x: seen.append((torch.is_grad_enabled(), (x * 2).requires_grad)) or x * 2,
+        lambda ctx, g: g * 2,
+    )
     assert f.apply(leaf(1.0)).grad_fn.name() == "CustomBackward"
     assert not f.apply(torch.ones(1)).requires_grad
     with torch.no_grad():
@@ -151,7 +155,12 @@ def test_forward_is_not_recorded_and_apply_under_no_grad_records_nothing() -> No
 
 def test_backward_is_recorded_only_if_asked() -> None:
     seen = []
-    f = function(save_and(lambda x: x * x), lambda ctx, g: seen.append((torch.is_grad_enabled(), g.requires_grad)) or g * 2 * ctx.saved_tensors[0])
+    f = function(
+        save_and(lambda x: x * x),
+        lambda ctx, g: (
+            seen.append((torch.is_grad_enabled(), g.requires_grad)) or g * 2 * ctx.saved_tensors[0]
+        ),
+    )
     x = leaf(3.0)
     f.apply(x).backward()
     (g,) = torch.autograd.grad(f.apply(x), x, create_graph=True)
@@ -168,7 +177,7 @@ def test_saved_tensors_have_their_place_in_the_graph() -> None:
 
     x = leaf(3.0)
     y = function(save_and(lambda x: x * x), backward).apply(x)
-    (g,) = torch.autograd.grad(y, x, create_graph=True)
+    torch.autograd.grad(y, x, create_graph=True)
     assert seen[0].is_leaf and seen[0].requires_grad and torch.autograd.grad(seen[0] * 1, x)[0].item() == 1.0
 
 
@@ -236,7 +245,9 @@ def test_outputs_that_nobody_differentiated(materialize: bool, recorded: bool) -
     x = leaf(1.0, 2.0)
     function(forward, backward).apply(x)[2].sum().backward(create_graph=recorded)
     assert x.grad.tolist() == [3.0, 3.0]
-    assert [g if g is None else g.tolist() for g in seen] == ([[0.0, 0.0], 0.0, [1.0, 1.0]] if materialize else [None, None, [1.0, 1.0]])
+    assert [g if g is None else g.tolist() for g in seen] == (
+        [[0.0, 0.0], 0.0, [1.0, 1.0]] if materialize else [None, None, [1.0, 1.0]]
+    )
 
 
 def test_outputs_that_are_no_tensors_or_not_differentiable() -> None:
@@ -267,6 +278,13 @@ def test_returning_an_input_gives_it_a_new_place() -> None:
     assert x.grad.tolist() == [3.0, 3.0] and np.shares_memory(x._raw, y._raw)
 
 
+def test_returning_a_constant_input_leaves_it_a_constant() -> None:
+    x, c = leaf(1.0), torch.tensor([5.0])
+    y = function(lambda ctx, x, c: c, lambda ctx, g: (g * 7, None)).apply(x, c)
+    y.backward()
+    assert not c.requires_grad and x.grad.tolist() == [7.0]
+
+
 def test_returning_one_tensor_twice_keeps_the_two_apart() -> None:
     x = leaf(1.0)
     a, b = function(lambda ctx, x: (x * 1,) * 2, lambda ctx, ga, gb: ga * 10 + gb).apply(x)
@@ -289,10 +307,16 @@ def test_a_tuple_of_one_stays_a_tuple() -> None:
 
 
 def test_gradients_are_brought_to_the_inputs_shape_and_dtype() -> None:
-    f = function(lambda ctx, a, b: a.double() * b, lambda ctx, g: (g * torch.ones(2, 3, dtype=torch.float64), g.sum(0, keepdim=True)))
-    a, b = torch.ones(3, requires_grad=True), torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
-    f.apply(a, b).sum().backward()
-    assert (a.grad.dtype, a.grad.tolist()) == (torch.float32, [2.0, 2.0, 2.0]) and b.grad.shape == (1, 3)
+    f = function(
+        lambda ctx, a, b: a.double() * b,
+        lambda ctx, g: (g * torch.ones(2, 3, dtype=torch.float64), g.sum(0, keepdim=True)),
+    )
+    a, b = (
+        torch.ones(3, requires_grad=True) * 1,
+        torch.ones(1, 3, dtype=torch.float64, requires_grad=True) * 1,
+    )
+    ga, gb = torch.autograd.grad(f.apply(a, b).sum(), (a, b))
+    assert (ga.dtype, ga.tolist()) == (torch.float32, [2.0, 2.0, 2.0]) and gb.shape == (1, 3)
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -312,11 +336,22 @@ def test_once_differentiable() -> None:
     assert torch.autograd.grad(f.apply(x), x)[0].tolist() == [6.0]
     (g,) = torch.autograd.grad(f.apply(x), x, create_graph=True)
     assert g.tolist() == [6.0]
-    with pytest.raises(RuntimeError, match="differentiate twice a function that was marked with @once_differentiable: CustomBackward"):
+    with pytest.raises(
+        RuntimeError,
+        match="differentiate twice a function that was marked with @once_differentiable: CustomBackward",
+    ):
         torch.autograd.grad(g, x)
 
 
-@pytest.mark.parametrize("make", [Exp.apply, SinCos.apply, lambda x: Cubic.apply(x, x, 2.0), function(lambda ctx, x: x, lambda ctx, g: g).apply])
+@pytest.mark.parametrize(
+    "make",
+    [
+        Exp.apply,
+        SinCos.apply,
+        lambda x: Cubic.apply(x, x, 2.0),
+        function(lambda ctx, x: x, lambda ctx, g: g).apply,
+    ],
+)
 @pytest.mark.parametrize("went_back", [False, True])
 def test_functions_are_freed_by_reference_counting(make: Callable[..., Any], went_back: bool) -> None:
     gc.collect()
@@ -333,42 +368,3 @@ def test_functions_are_freed_by_reference_counting(make: Callable[..., Any], wen
         assert node() is None
     finally:
         gc.enable()
-
-
-# --- misuse -------------------------------------------------------------------------------------------------
-
-GOOD = (lambda ctx, x, *_: x * 2, lambda ctx, g: g * 2)
-MISUSES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
-    "too many gradients": (lambda x: function(GOOD[0], lambda ctx, g: (g, g)).apply(x), RuntimeError, "CustomBackward returned an incorrect number of gradients (expected 1, got 2)"),
-    "too few gradients": (lambda x: function(*GOOD).apply(x, x), RuntimeError, "returned an incorrect number of gradients (expected 2, got 1)"),
-    "gradient of a number": (lambda x: function(GOOD[0], lambda ctx, g: (g, g)).apply(x, 2.0), RuntimeError, "returned a gradient different than None at position 1"),
-    "gradient that is no tensor": (lambda x: function(GOOD[0], lambda ctx, g: 3.0).apply(x), TypeError, "CustomBackward returned a float as gradient at index 0: expected a Tensor or None"),
-    "gradient of wrong shape": (lambda x: function(GOOD[0], lambda ctx, g: g[:1]).apply(x), RuntimeError, "Function CustomBackward returned an invalid gradient at index 0 - got [1] but expected shape compatible with [2]"),
-    "gradients in a list": (lambda x: function(GOOD[0], lambda ctx, g: [g]).apply(x), TypeError, "returned a list as gradient"),
-    "no backward": (lambda x: type("Custom", (Function,), {"forward": staticmethod(GOOD[0])}).apply(x), NotImplementedError, "You must implement the backward"),
-    "no forward": (lambda x: type("Custom", (Function,), {}).apply(x), NotImplementedError, "You must implement the forward function"),
-    "an instance": (lambda x: function(*GOOD)()(x), RuntimeError, "Custom is called as Custom.apply(...)"),
-    "saving a number": (lambda x: function(lambda ctx, x: ctx.save_for_backward(3), GOOD[1]).apply(x), TypeError, "save_for_backward can only save variables, but got int"),
-    "writing in place": (lambda x: function(lambda ctx, x: ctx.mark_dirty(x) or x, GOOD[1]).apply(x * 1), RuntimeError, "mark_dirty on a recorded call"),
-    "an error of its own": (lambda x: function(GOOD[0], lambda ctx, g: {}["key"]).apply(x), KeyError, "key"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MISUSES)
-@pytest.mark.parametrize("recorded", [False, True])
-def test_misuse(name: str, recorded: bool) -> None:
-    run, error, text = MISUSES[name]
-    with pytest.raises(error, match=re.escape(text)):
-        run(leaf(1.0, 2.0)).sum().backward(create_graph=recorded)
-    assert torch.is_grad_enabled()
-
-
-def test_a_second_backward_says_so_and_saved_values_are_gone() -> None:
-    y = Exp.apply(leaf(1.0))
-    node = y.grad_fn
-    y.backward(retain_graph=True)
-    y.backward()
-    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
-        y.backward()
-    with pytest.raises(RuntimeError, match="retain_graph=True"):
-        _ = node.saved_tensors

@@ -1,4 +1,4 @@
-"""`no_grad`, `enable_grad`, `set_grad_enabled`: as context managers, as decorators, on generators, in threads."""
+"""`no_grad`, `enable_grad`, `set_grad_enabled`: as managers, as decorators, on generators, in threads."""
 
 from __future__ import annotations
 

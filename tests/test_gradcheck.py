@@ -25,7 +25,7 @@ def complex_(*shape: int) -> Any:
 
 
 class Wrong(Function):
-    """factor · x², with a backward that is wrong by `error`, in its first or only in its second derivative."""
+    """x², with a backward that is wrong by `error`, in its first or only in its second derivative."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, error: float, order: int) -> Any:
@@ -48,7 +48,10 @@ RIGHT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "two inputs": (lambda x, y: x / y, (real(2, 3), real(3, seed=1))),
     "two outputs": (lambda x: (x.exp(), x.sum()), (real(3),)),
     "an output without gradient": (lambda x: (x > 1, x * 2), (real(3),)),
-    "an input without gradient": (lambda x, c, n: x * c * n, (real(3), torch.ones(3, dtype=torch.float64), 2)),
+    "an input without gradient": (
+        lambda x, c, n: x * c * n,
+        (real(3), torch.ones(3, dtype=torch.float64), 2),
+    ),
     "an unused input": (lambda x, y: x * x, (real(2), real(3))),
     "complex": (lambda z: z * z, (complex_(3),)),
     "complex to real": (lambda z: z.abs(), (complex_(3),)),
@@ -85,7 +88,8 @@ def test_a_wrong_derivative_is_shown_beside_the_numerical_one() -> None:
     text = str(caught.value)
     assert "Jacobian mismatch for output 1 with respect to input 0" in text
     numerical, analytical = (
-        np.array(re.findall(r"-?\d+\.\d*", part), float) for part in re.search(r"numerical:(.*)analytical:(.*)", text, re.S).groups()
+        np.array(re.findall(r"-?\d+\.\d*", part), float)
+        for part in re.search(r"numerical:(.*)analytical:(.*)", text, re.S).groups()
     )
     np.testing.assert_allclose(numerical[:4], [2, 0, 0, 4], atol=1e-3)
     np.testing.assert_allclose(analytical[:4], [3, 0, 0, 6], atol=1e-3)
@@ -97,7 +101,9 @@ def test_a_wrong_derivative_is_shown_beside_the_numerical_one() -> None:
 
 def test_a_wrong_second_derivative_is_found_by_gradgradcheck_alone() -> None:
     x = real(3)
-    assert gradcheck(lambda x: Wrong.apply(x, 0.5, 2), x) and gradgradcheck(lambda x: Wrong.apply(x, 1.0, 2), x)
+    assert gradcheck(lambda x: Wrong.apply(x, 0.5, 2), x) and gradgradcheck(
+        lambda x: Wrong.apply(x, 1.0, 2), x
+    )
     with pytest.raises(GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
         gradgradcheck(lambda x: Wrong.apply(x, 0.5, 2), x)
     assert gradgradcheck(lambda x: Wrong.apply(x, 0.5, 2), x, raise_exception=False) is False
@@ -146,13 +152,22 @@ def test_what_cannot_be_checked() -> None:
         gradcheck(lambda x: x, torch.ones(2, dtype=torch.float64))
     with pytest.raises(ValueError, match="no output of the function requires grad"):
         gradcheck(lambda x: x > 0, real(2))
-    with pytest.warns(UserWarning, match=r"input 0 requires gradient and is torch.float32, not a double precision"):
+    with pytest.warns(
+        UserWarning, match=r"input 0 requires gradient and is torch.float32, not a double precision"
+    ):
         gradcheck(lambda x: x * 1, torch.ones(2, requires_grad=True), raise_exception=False)
 
 
-@pytest.mark.parametrize("name", sorted(set(RIGHT) - {"empty", "an output without gradient"}))  # they name plugrad, or bool
+@pytest.mark.parametrize(
+    "name", sorted(set(RIGHT) - {"empty", "an output without gradient"})
+)  # they name plugrad, or bool
 def test_pytorch_agrees_on_what_is_right(name: str) -> None:
     oracle = pytest.importorskip("torch")
     f, inputs = RIGHT[name]
-    theirs = [oracle.tensor(x.tolist(), dtype=getattr(oracle, x.dtype.name), requires_grad=x.requires_grad) if isinstance(x, torch.Tensor) else x for x in inputs]  # fmt: skip
+    theirs = [
+        oracle.tensor(x.tolist(), dtype=getattr(oracle, x.dtype.name), requires_grad=x.requires_grad)
+        if isinstance(x, torch.Tensor)
+        else x
+        for x in inputs
+    ]
     assert oracle.autograd.gradcheck(f, theirs)

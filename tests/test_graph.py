@@ -13,6 +13,13 @@ import pytest
 import plugrad as torch
 from tests.test_autograd import leaf, plain
 
+
+@pytest.fixture(params=["plugrad", "torch"])
+def t(request: pytest.FixtureRequest) -> Any:
+    """plugrad, and PyTorch where installed: what holds for the one holds for the other."""
+    return torch if request.param == "plugrad" else pytest.importorskip("torch")
+
+
 # --- leaves and nodes ---------------------------------------------------------------------------------------
 
 
@@ -84,7 +91,10 @@ def test_node_names_are_those_of_pytorch(make: Callable[[Any, Any, Any], Any], n
         (lambda t, x: t.ones(2) * x, [(None, 0), ("AccumulateGrad", 0)]),
         (lambda t, x: x * x, [("AccumulateGrad", 0), ("AccumulateGrad", 0)]),
         (lambda t, x: x.split(1)[1] * x.split(1)[0], [("SplitBackward0", 1), ("SplitBackward0", 0)]),
-        (lambda t, x: t.cat([x, t.ones(1), x.exp()]), [("AccumulateGrad", 0), (None, 0), ("ExpBackward0", 0)]),
+        (
+            lambda t, x: t.cat([x, t.ones(1), x.exp()]),
+            [("AccumulateGrad", 0), (None, 0), ("ExpBackward0", 0)],
+        ),
     ],
 )
 def test_next_functions(make: Callable[[Any, Any], Any], expected: list[Any]) -> None:
@@ -132,18 +142,17 @@ def test_detach() -> None:
 # --- hooks --------------------------------------------------------------------------------------------------
 
 
-def test_hooks_run_in_order_and_each_sees_what_the_one_before_left() -> None:
-    for t in (torch, pytest.importorskip("torch")):
-        x, seen = leaf(t, 1.0, 2.0), []
-        h = x * 2
-        h.retain_grad()
-        h.register_hook(lambda g, seen=seen: seen.append(g.tolist()))
-        h.register_hook(lambda g: g * 10)
-        h.register_hook(lambda g, seen=seen: seen.append(g.tolist()))
-        x.register_hook(lambda g: g + 1)
-        (h + h).sum().backward()
-        assert seen == [[2.0, 2.0], [20.0, 20.0]]
-        assert h.grad.tolist() == [20.0, 20.0] and x.grad.tolist() == [41.0, 41.0]
+def test_hooks_run_in_order_and_each_sees_what_the_one_before_left(t: Any) -> None:
+    x, seen = leaf(t, 1.0, 2.0), []
+    h = x * 2
+    h.retain_grad()
+    h.register_hook(lambda g: seen.append(g.tolist()))
+    h.register_hook(lambda g: g * 10)
+    h.register_hook(lambda g: seen.append(g.tolist()))
+    x.register_hook(lambda g: g + 1)
+    (h + h).sum().backward()
+    assert seen == [[2.0, 2.0], [20.0, 20.0]]
+    assert h.grad.tolist() == [20.0, 20.0] and x.grad.tolist() == [41.0, 41.0]
 
 
 def test_a_hook_is_removed_by_its_handle() -> None:
@@ -198,21 +207,29 @@ def test_a_backward_inside_a_hook() -> None:
 # --- retained gradients -------------------------------------------------------------------------------------
 
 
-def test_retain_grad() -> None:
-    for t in (torch, pytest.importorskip("torch")):
-        x = leaf(t, 1.0, 2.0)
-        h = x * 2
-        h.retain_grad()
-        h.retain_grad()
-        x.retain_grad()
-        assert (h.retains_grad, x.retains_grad, (x * 1).retains_grad) == (True, False, False)
-        y = (h * h).sum()
-        y.backward(retain_graph=True)
-        assert plain([h.grad, x.grad]) == [[4.0, 8.0], [8.0, 16.0]]
-        y.backward()
-        assert plain([h.grad, x.grad]) == [[8.0, 16.0], [16.0, 32.0]]
-        h.grad[0] = 100.0  # is its own
-        assert x.grad.tolist() == [16.0, 32.0]
+def test_retain_grad(t: Any) -> None:
+    x = leaf(t, 1.0, 2.0)
+    h = x * 2
+    h.retain_grad()
+    h.retain_grad()
+    x.retain_grad()
+    assert (h.retains_grad, x.retains_grad, (x * 1).retains_grad) == (True, False, False)
+    y = (h * h).sum()
+    y.backward(retain_graph=True)
+    assert plain([h.grad, x.grad]) == [[4.0, 8.0], [8.0, 16.0]]
+    y.backward()
+    assert plain([h.grad, x.grad]) == [[8.0, 16.0], [16.0, 32.0]]
+    h.grad[0] = 100.0  # is its own
+    assert x.grad.tolist() == [16.0, 32.0]
+
+
+def test_a_retained_gradient_is_dense_writable_memory_of_its_own() -> None:
+    x = leaf(torch, 1.0, 2.0)
+    h = x * 1
+    h.retain_grad()
+    h.sum().backward()  # with an expanded gradient
+    assert h.grad._raw.flags.owndata and h.grad._raw.flags.writeable and h.grad.stride() == (1,)
+    assert h.grad.add_(1).tolist() == [2.0, 2.0] and x.grad.tolist() == [1.0, 1.0]
 
 
 def test_retain_grad_of_a_recorded_backward_can_be_differentiated() -> None:

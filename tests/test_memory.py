@@ -40,7 +40,9 @@ def nodes_of(y: Any) -> list[Node]:
 
 
 def slots_of(node: Node) -> dict[str, Any]:
-    names = [s for cls in type(node).__mro__ for s in getattr(cls, "__slots__", ()) if s not in ("edges", "hooks")]
+    names = [
+        s for cls in type(node).__mro__ for s in getattr(cls, "__slots__", ()) if s not in ("edges", "hooks")
+    ]
     return {name: getattr(node, name) for name in names if hasattr(node, name)}
 
 
@@ -97,7 +99,11 @@ def test_a_node_keeps_what_its_formulas_name(name: str) -> None:
     node = y.grad_fn
     kept = arrays_in(node)
     assert set(kept) == expected
-    assert all(kept[k] is v._raw for k, v in {"y": y, "a": a, "b": b, "x": a}.items() if k in kept and v.shape == kept[k].shape and kept[k] is not M._raw)  # fmt: skip
+    assert all(
+        kept[k] is v._raw
+        for k, v in {"y": y, "a": a, "b": b, "x": a}.items()
+        if k in kept and v.shape == kept[k].shape and kept[k] is not M._raw
+    )
     metas = [v for v in slots_of(node).values() if isinstance(v, Meta)]
     assert all(not hasattr(m, "__dict__") and type(m.shape) is tuple for m in metas)
 
@@ -108,7 +114,9 @@ def test_a_formula_that_reads_a_shape_keeps_a_meta() -> None:
 
 
 @pytest.mark.usefixtures("no_gc")
-@pytest.mark.parametrize("f", [lambda h: h + 1, lambda h: h.sum(), lambda h: h * M * 0 + h.t(), lambda h: h.reshape(9)[2:5] - 1])
+@pytest.mark.parametrize(
+    "f", [lambda h: h + 1, lambda h: h.sum(), lambda h: h * M * 0 + h.t(), lambda h: h.reshape(9)[2:5] - 1]
+)
 def test_intermediates_that_nothing_needs_are_gone_at_once(f: Callable[[Any], Any]) -> None:
     h = matrix() + 1
     memory = weakref.ref(h._raw)
@@ -158,14 +166,21 @@ def test_a_graph_is_freed_with_its_last_tensor(name: str, went_back: str) -> Non
     gc.collect()  # what a test before this one left
     x = matrix()
     y = GRAPHS[name](x)
-    memories = [weakref.ref(array) for node in nodes_of(y) for array in arrays_in(node).values() if array is not x._raw]
+    memories = [
+        weakref.ref(array)
+        for node in nodes_of(y)
+        for array in arrays_in(node).values()
+        if array is not x._raw
+    ]
     assert memories or name in ("shapes",)
     loss = y.sum()
     if went_back != "never":
         loss.backward(retain_graph=went_back == "retained", create_graph=went_back == "recorded")
         x.grad = None
     if went_back == "once":
-        floats = [m for m in memories if m() is not None and m().dtype.kind != "i"]  # an index is a parameter, and stays
+        floats = [
+            m for m in memories if m() is not None and m().dtype.kind != "i"
+        ]  # an index is a parameter, and stays
         assert all(m() is M._raw or m() is y._raw for m in floats)
     before = len(gc.get_objects())
     del y, loss

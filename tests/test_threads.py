@@ -69,7 +69,9 @@ def test_ops_give_the_same_while_another_thread_is_in_the_quiet_context(name: st
         return [y.tolist(), x.grad.tolist()]
 
     expected = gradient()
-    collided = quiet.run(gradient)  # as if another thread were inside: the context can be entered once at a time
+    collided = quiet.run(
+        gradient
+    )  # as if another thread were inside: the context can be entered once at a time
     for mine, theirs in zip(collided, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -98,7 +100,9 @@ def test_a_graph_that_threads_share_is_differentiated_by_each() -> None:
     x = matrix()
     y = (x.exp() * x).sum()
     expected = torch.autograd.grad(y, x, retain_graph=True)[0].tolist()
-    for g in in_threads(4, lambda i: [torch.autograd.grad(y, x, retain_graph=True)[0].tolist() for _ in range(30)]):
+    for g in in_threads(
+        4, lambda i: [torch.autograd.grad(y, x, retain_graph=True)[0].tolist() for _ in range(30)]
+    ):
         assert g == [expected] * 30
 
 
@@ -150,11 +154,15 @@ EVENTS: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {
     "sums of inf and -inf": (lambda x: x * torch.tensor([INF, -INF]), [1.0], [[INF, -INF], NAN]),
     "fan-in of inf and -inf": (lambda x: x * INF + x * -INF, [[1.0]], [[NAN], [NAN]]),
     "fan-in that overflows": (lambda x: x * 3e38 + x * 3e38, [[0.1]], [[float(np.float32(6e37))], [INF]]),
-    "a conversion that overflows": (lambda x: x * torch.tensor([1e300], dtype=torch.float64), [[1.0]], [[1e300], [INF]]),
+    "a conversion that overflows": (
+        lambda x: x * torch.tensor([1e300], dtype=torch.float64),
+        [[1.0]],
+        [[1e300], [INF]],
+    ),
     "matmul": (lambda a, b: a @ b, [[[INF, 1.0]], [[0.0], [1.0]]], [[[NAN]], [[0.0, 1.0]], [[INF], [1.0]]]),
     "pow": (lambda x: x**-1.0, [[0.0]], [[INF], [-INF]]),
     "where": (lambda x: torch.where(x > 0, x.log(), x), [[0.0]], [[0.0], [NAN]]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.usefixtures("strict")

@@ -14,7 +14,7 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, cuda
+from . import autograd, cuda, dtypes
 from .functions import *  # noqa: F403  (first: the names below win)
 from .creation import (
     arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, ones, ones_like,
@@ -22,8 +22,8 @@ from .creation import (
 )  # fmt: skip
 from .device import device
 from .dtypes import (
-    bfloat16, bool_, can_cast, complex64, complex128, dtype, float16, float32, float64, get_default_dtype, int8,
-    int16, int32, int64, promote_types, set_default_dtype, uint8, uint16, uint32, uint64,
+    bfloat16, bool_, can_cast, complex64, complex128, dtype, finfo, float16, float32, float64, get_default_dtype, iinfo,
+    int8, int16, int32, int64, promote_types, set_default_dtype, uint8, uint16, uint32, uint64,
 )  # fmt: skip
 from .methods.numpy_protocols import from_dlpack
 from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -53,6 +53,11 @@ inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a Tensor."""
     return isinstance(obj, Tensor)
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtype:
+    """The dtype of an arithmetic operation between two tensors or numbers."""
+    return dtypes.result_type([x._raw if isinstance(x, Tensor) else x for x in (tensor1, tensor2)])
 
 
 def __getattr__(name: str) -> Any:

@@ -182,7 +182,7 @@ def release(n):
 
 
 def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:
-    """The cotangents of an op's outputs, zeros for those that nobody asked about; None for those without a Meta."""
+    """The cotangents of an op's outputs, zeros for missing ones; None where there is no Meta."""
     some = next(g for g in gs if g is not None)
     raw = some._raw if isinstance(some, Variable) else some
     backend = BY_ARRAY[type(raw)]
@@ -211,7 +211,7 @@ def _no_formula(op: str, name: str) -> Any:
 
 
 def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
-    """A `backward` failed: because the values were released, because another thread was in `quiet`, or truly."""
+    """A backward failed: its values were released, another thread was in `quiet`, or it truly did."""
     if any(not hasattr(node, slot) for slot in node.saves):
         raise GraphFreedError(
             f"backward: the saved values of {node.name()} are gone, because the graph was differentiated before "

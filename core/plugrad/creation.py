@@ -110,9 +110,10 @@ def _from_host(values: np.ndarray, dt: Dtype, device: Any) -> Any:
     backend = place(device)
     if dt not in backend.dtypes:
         raise DeviceError(f"device {backend.device_type!r} has no {dt.name}: ask for another dtype")
-    if dt.numpy is None:  # the backend has what NumPy lacks, and converts
-        return backend.astype(backend.from_numpy(np.array(values, np.float32)), dt)
-    return backend.from_numpy(np.array(values, dt.numpy, order="C"))
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, or wraps
+        host = np.array(values, dt.numpy or np.float32, order="C")
+    raw = backend.from_numpy(host)
+    return backend.astype(raw, dt) if dt.numpy is None else raw  # the backend has what NumPy lacks
 
 
 def _read(data: Any, dt: Dtype | None) -> tuple[np.ndarray, Dtype]:

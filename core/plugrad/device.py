@@ -23,10 +23,14 @@ class device:
         if isinstance(type, device):
             return type
         if not isinstance(type, str):
-            raise TypeError(f"device: asked for {type!r}; a device is named by a string such as 'cpu' or 'cuda:0'")
+            raise TypeError(
+                f"device: asked for {type!r}; a device is named by a string such as 'cpu' or 'cuda:0'"
+            )
         name, colon, number = type.partition(":")
         if not name or (colon and not (number.isdecimal() and number == str(int(number)))):
-            raise RuntimeError(f"Invalid device string: {type!r}: write a device type, or 'type:index' such as 'cuda:0'")
+            raise RuntimeError(
+                f"Invalid device string: {type!r}: write a device type, or 'type:index' such as 'cuda:0'"
+            )
         if colon:
             if index is not None:
                 raise RuntimeError(f"device: {type!r} already has an index, and index={index} was given too")

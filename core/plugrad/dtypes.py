@@ -130,7 +130,9 @@ def asked(dtype: Any) -> dtype | None:
     try:
         return _PYTHON[dtype]
     except (KeyError, TypeError):
-        raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}: found {dtype!r}") from None
+        raise TypeError(
+            f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}: found {dtype!r}"
+        ) from None
 
 
 _DTYPE = dtype
@@ -253,7 +255,9 @@ def cast_number(value: Any, dt: dtype, asked: str) -> Any:
     else:
         fit = not (finfo(dt).max < abs(value) < float("inf"))
     if not fit:
-        raise RuntimeError(f"{asked}: value cannot be converted to type {dt.name} without overflow: found {value}")
+        raise RuntimeError(
+            f"{asked}: value cannot be converted to type {dt.name} without overflow: found {value}"
+        )
     if dt.category != INTEGER:
         return value
     return int(value) if dt.is_signed else int(value) % (1 << 8 * dt.itemsize)
@@ -271,14 +275,23 @@ class finfo:
     def __init__(self, type: dtype | None = None) -> None:
         dt = _default if type is None else type
         if not isinstance(dt, dtype) or dt.category < FLOAT:
-            raise TypeError(f"torch.finfo() requires a floating point input type, found {dt}: use torch.iinfo")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, found {dt}: use torch.iinfo"
+            )
         real = dt.to_real()
         self.dtype, self.bits = real.name, 8 * real.itemsize
         if real is bfloat16:
-            self.eps, self.max, self.tiny, self.resolution = 2.0**-7, (2 - 2.0**-7) * 2.0**127, 2.0**-126, 0.01
+            self.eps, self.max, self.tiny, self.resolution = (
+                2.0**-7,
+                (2 - 2.0**-7) * 2.0**127,
+                2.0**-126,
+                0.01,
+            )
         else:
             of = np.finfo(real.numpy)
-            self.eps, self.max, self.tiny, self.resolution = map(float, (of.eps, of.max, of.tiny, 10.0**-of.precision))
+            self.eps, self.max, self.tiny, self.resolution = map(
+                float, (of.eps, of.max, of.tiny, 10.0**-of.precision)
+            )
         self.min, self.smallest_normal = -self.max, self.tiny
 
     def __repr__(self) -> str:

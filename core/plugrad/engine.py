@@ -70,8 +70,7 @@ def differentiate(
         if g is None:
             grads: Any = (None,) * len(edges)
         elif type(node) is Port:
-            outputs, i = pending.setdefault(node.node, [None] * len(node.node.output_metas)), node.index
-            outputs[i] = g if outputs[i] is None else _add(outputs[i], g)  # an output may have several ports
+            pending.setdefault(node.node, [None] * len(node.node.output_metas))[node.index] = g
             grads = (None,)
         else:
             grads = node.backward_recorded(g) if recorded else node.backward(g)
@@ -134,17 +133,18 @@ def _run_hooks(node: Node, g: Any, recorded: bool) -> Any:
 def _check_replacement(hook: Any, g: Any, result: Any) -> None:
     name = getattr(hook, "__name__", type(hook).__name__)
     if not isinstance(result, Variable):
-        raise TypeError(f"expected Variable, but hook {name!r} returned {type(result).__name__!r}: return a Tensor or None")
+        found = type(result).__name__
+        raise TypeError(f"expected Variable, but hook {name!r} returned {found!r}: return a Tensor or None")
     old, new = g._raw, result._raw
     if tuple(new.shape) != tuple(old.shape):
         raise RuntimeError(
-            f"hook {name!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, what it "
-            f"returned {tuple(new.shape)}"
+            f"hook {name!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, "
+            f"what it returned {tuple(new.shape)}"
         )
     if new.dtype != old.dtype or type(new) is not type(old):
+        given, found = (f"{of(r.dtype)} on {BY_ARRAY[type(r)].device_type!r}" for r in (old, new))
         raise RuntimeError(
-            f"hook {name!r} has changed the type of value: the gradient is {of(old.dtype)} on "
-            f"{BY_ARRAY[type(old)].device_type!r}, what it returned {of(new.dtype)} on {BY_ARRAY[type(new)].device_type!r}"
+            f"hook {name!r} has changed the type of value: the gradient is {given}, what it returned {found}"
         )
 
 
@@ -185,6 +185,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -194,6 +195,8 @@ def grad(
     An input that the outputs do not depend on is an error, or None with `allow_unused`, or zeros with
     `materialize_grads`.
     """
+    if not only_inputs:
+        raise NotImplementedError("grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves")
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched needs vmap, which this release does not have: loop over the rows")
     if materialize_grads and allow_unused is False:
@@ -208,16 +211,18 @@ def grad(
     results = []
     for i, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
         g = arrived.get(edge)
-        if g is None:
-            if not (allow_unused or materialize_grads):
-                raise RuntimeError(
-                    f"grad: inputs[{i}] appears to not have been used in the graph of the outputs. "
-                    "Set allow_unused=True if this is the desired behavior"
-                )
-            zeros = materialize_grads and wrap(BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype)))
-            results.append(zeros.requires_grad_(create_graph) if materialize_grads else None)
-        else:
+        if g is not None:
             results.append(g if create_graph else wrap(g))
+        elif materialize_grads:
+            zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
+            results.append(wrap(zeros).requires_grad_(create_graph))
+        elif allow_unused:
+            results.append(None)
+        else:
+            raise RuntimeError(
+                f"grad: inputs[{i}] appears to not have been used in the graph of the outputs. "
+                "Set allow_unused=True if this is the desired behavior"
+            )
     return tuple(results)
 
 

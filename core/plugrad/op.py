@@ -83,9 +83,12 @@ class Op:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Run the kernel on raw arrays, record on tensors."""
         first = args[0][0] if self.variadic else args[0]
-        if type(first) in backends.BY_ARRAY:
-            return self.kernel(type(first))(*args, *self.positional(args, params))
-        return self.call(*args, **params)
+        kernel = self.kernels.get(type(first))
+        if kernel is None:
+            if type(first) not in backends.BY_ARRAY:
+                return self.call(*args, **params)
+            kernel = self.kernel(type(first))
+        return kernel(*args, *self.positional(args, params)) if self.params else kernel(*args)
 
     def kernel(self, array_type: type) -> Callable[..., Any]:
         """The kernel for raw arrays of a type: the backend's member of the op's name, or the op's default.

@@ -52,6 +52,15 @@ class Storage:
         """Whether somebody outside may look at the memory."""
         return self.pinned or any(array() is not None for array, _ in self._lent)
 
+    def is_private(self, raw: Any) -> bool:
+        """Whether one tensor alone refers to `raw`, and nobody to a view of it: the case to be quick about."""
+        return (
+            len(self._members) == 1
+            and sys.getrefcount(raw) <= _PRIVATE_REFERENCES
+            and not self._lent
+            and (self.pinned or getattr(raw, "base", raw) is None)
+        )
+
     def _live(self) -> list[tuple[Any, Any]]:
         members = [(None if t is None else t(), r()) for t, r in self._members]
         return [(tensor, raw) for tensor, raw in members if raw is not None]
@@ -130,14 +139,16 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
     Where elements overlap, as in an expanded tensor, only `one_value` can be written, everywhere.
     """
     storage = of(tensor)
-    if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):
-        raise RuntimeError(f"{op}: the memory of the tensor is read-only: write to a .clone() instead")
-    if not one_value and _overlaps_itself(tensor._raw, key):
-        raise RuntimeError(
-            f"{op}: unsupported operation: more than one element of the written-to tensor refers to a single memory "
-            "location. Please clone() the tensor before performing the operation."
-        )
-    if storage.saved_in_a_graph():
+    private = storage.is_private(tensor._raw)
+    if not private or storage.pinned:  # new memory is writable, and dense
+        if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):
+            raise RuntimeError(f"{op}: the memory of the tensor is read-only: write to a .clone() instead")
+        if not one_value and _overlaps_itself(tensor._raw, key):
+            raise RuntimeError(
+                f"{op}: unsupported operation: more than one element of the written-to tensor refers to a single "
+                "memory location. Please clone() the tensor before performing the operation."
+            )
+    if not private and storage.saved_in_a_graph():
         span = BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
         if storage.saved_in_a_graph(span) and not (_forget_errors() and not storage.saved_in_a_graph(span)):
             if storage.handed_out:
@@ -189,23 +200,23 @@ def _forget_errors() -> bool:
     return bool(found)
 
 
-#: What `saved_in_a_graph` itself holds of an array while it counts. Measured, not written down: interpreters differ.
-_OWN_REFERENCES = 0
+#: What `saved_in_a_graph` and `is_private` themselves hold of an array while they count. Measured, not written
+#: down: interpreters differ.
+_OWN_REFERENCES = _PRIVATE_REFERENCES = 0
 
 
-def _measure() -> int:
+def _measure() -> None:
     class Raw:
         base = None
 
-    raw = Raw()
     tensor = object.__new__(Variable)
-    tensor._raw, tensor._edge = raw, None
+    tensor._raw, tensor._edge = Raw(), None
     storage = of(tensor)
-    del raw
-    global _OWN_REFERENCES
+    global _OWN_REFERENCES, _PRIVATE_REFERENCES
     while storage.saved_in_a_graph():
         _OWN_REFERENCES += 1
-    return _OWN_REFERENCES
+    while not storage.is_private(tensor._raw):
+        _PRIVATE_REFERENCES += 1
 
 
-_OWN_REFERENCES = _measure()
+_measure()

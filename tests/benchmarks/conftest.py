@@ -39,7 +39,15 @@ def seconds(function: Callable[[], Any], number: int) -> float:
 def versus(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., float]:
     """`versus(ours, theirs, promise=..., name=...)`: the ratio of the medians of alternating rounds."""
 
-    def compare(ours: Callable[[], Any], theirs: Callable[[], Any], *, peer: str, promise: str, number: int, rounds: int = 60) -> float:
+    def compare(
+        ours: Callable[[], Any],
+        theirs: Callable[[], Any],
+        *,
+        peer: str,
+        promise: str,
+        number: int,
+        rounds: int = 60,
+    ) -> float:
         seconds(ours, number), seconds(theirs, number)
         pairs = [(seconds(ours, number), seconds(theirs, number)) for _ in range(rounds)]
         a, b = (statistics.median(side) for side in zip(*pairs, strict=True))

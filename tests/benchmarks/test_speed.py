@@ -96,7 +96,9 @@ def test_two_layer_step_beside_numpy_by_hand(versus: Any) -> None:
 
 
 def test_two_layer_step_beside_pytorch(versus: Any, peer: Any) -> None:
-    versus(two_layer_autograd(plugrad), two_layer_autograd(peer), peer="PyTorch", promise="no promise", number=20)
+    versus(
+        two_layer_autograd(plugrad), two_layer_autograd(peer), peer="PyTorch", promise="no promise", number=20
+    )
 
 
 def chain(n: int) -> float:
@@ -123,7 +125,11 @@ def start_up(code: str) -> float:
 
 
 def test_import_over_numpy(benchmark: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    codes = {"numpy": "import numpy", "plugrad": "import plugrad", "first use": "import plugrad; plugrad.zeros(1)"}
+    codes = {
+        "numpy": "import numpy",
+        "plugrad": "import plugrad",
+        "first use": "import plugrad; plugrad.zeros(1)",
+    }
     for code in codes.values():
         start_up(code)  # bytecode is compiled and written once
     rounds = [{name: start_up(code) for name, code in codes.items()} for _ in range(15)]

@@ -57,7 +57,9 @@ class Row:
     op: str  # its name in plugrad.op.OPS
     reference: Callable[..., Any]  # the same on NumPy arrays
     samples: Sequence[Sample]
-    dtypes: str = "f d"  # what forward is tried on: f float32, d float64, e float16, l int64, ? bool, F D complex …
+    dtypes: str = (
+        "f d"  # what forward is tried on: f float32, d float64, e float16, l int64, ? bool, F D complex …
+    )
     grad: bool = True  # whether it has derivatives
     complex_grad: bool = False  # whether derivatives are tried on complex128, too
     second: bool = True  # whether second order is tried
@@ -71,7 +73,9 @@ class Row:
         return self.op
 
 
-def elementwise(op: str, reference: Callable[..., Any], *intervals: tuple[float, float], **options: Any) -> Row:
+def elementwise(
+    op: str, reference: Callable[..., Any], *intervals: tuple[float, float], **options: Any
+) -> Row:
     """The row of an elementwise op: equal shapes, broadcasting, 0-d and empty arrays from the intervals."""
     shapes = {
         1: [((2, 3),), ((),), ((0, 2),)],

@@ -21,7 +21,9 @@ ROWS: list[Row] = [
     if module.name.startswith("rows_")
     for row in importlib.import_module(f"tests.ops.{module.name}").ROWS
 ]
-CALLS = [pytest.param(row, sample, id=f"{row.id}-{i}") for row in ROWS for i, sample in enumerate(row.samples)]
+CALLS = [
+    pytest.param(row, sample, id=f"{row.id}-{i}") for row in ROWS for i, sample in enumerate(row.samples)
+]
 DIFFERENTIABLE = [p for p in CALLS if p.values[0].grad]
 
 
@@ -82,7 +84,10 @@ def test_forward_agrees_with_numpy_and_keeps_its_inputs(row: Row, sample: Sample
         before = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arrays]
         tensors = [torch.from_numpy(a) if isinstance(a, np.ndarray) else as_tensors(a) for a in arrays]
         found = outputs(call(row, tensors, sample))
-        wide = [a.astype(_wide(a.dtype)) if isinstance(a, np.ndarray) and a.dtype.kind in "fc" else a for a in arrays]
+        wide = [
+            a.astype(_wide(a.dtype)) if isinstance(a, np.ndarray) and a.dtype.kind in "fc" else a
+            for a in arrays
+        ]
         expected = outputs(row.reference(*wide, **sample.params))
         tolerance = {"e": 4e-3, "f": 2e-5, "F": 2e-5}.get(dtype, row.rtol)
         assert len(found) == len(expected)
@@ -104,12 +109,18 @@ def _strided(a: Any) -> Any:
     if not isinstance(a, np.ndarray) or a.ndim == 0:
         return a
     big = np.zeros(tuple(2 * n for n in a.shape), a.dtype).T
-    view = big.T[tuple(slice(None, None, 2) for _ in a.shape)] if a.ndim == 1 else big.transpose()[tuple(slice(1, None, 2) for _ in a.shape)]
+    view = (
+        big.T[tuple(slice(None, None, 2) for _ in a.shape)]
+        if a.ndim == 1
+        else big.transpose()[tuple(slice(1, None, 2) for _ in a.shape)]
+    )
     view[...] = a
     return view
 
 
-def directional(row: Row, sample: Sample, dtype: str) -> tuple[list[Any], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+def directional(
+    row: Row, sample: Sample, dtype: str
+) -> tuple[list[Any], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Arguments, a random tangent for each leaf, the numerical derivative along it, and random cotangents."""
     arrays = arrays_of(sample, dtype)
     rng = np.random.default_rng(1)
@@ -123,11 +134,15 @@ def directional(row: Row, sample: Sample, dtype: str) -> tuple[list[Any], list[n
 
     def at(step: float) -> list[np.ndarray]:
         moved = {id(x): np.asarray(x + step * t) for x, t in zip(primals, tangents, strict=True)}
-        swap = lambda v: [swap(e) for e in v] if isinstance(v, list) else moved.get(id(v), v)  # noqa: E731
+        swap = lambda v: [swap(e) for e in v] if isinstance(v, list) else moved.get(id(v), v)
         return [y.numpy() for y in outputs(call(row, as_tensors([swap(a) for a in arrays]), sample))]
 
     step = 1e-6
-    slopes = [(up - down) / (2 * step) for up, down in zip(at(step), at(-step), strict=True) if up.dtype.kind in "fc"]
+    slopes = [
+        (up - down) / (2 * step)
+        for up, down in zip(at(step), at(-step), strict=True)
+        if up.dtype.kind in "fc"
+    ]
     cotangents = [noise(s.shape, s.dtype) for s in slopes]
     return arrays, tangents, slopes, cotangents
 
@@ -137,7 +152,9 @@ def inner(a: Any, b: Any) -> float:
     return float(np.sum(np.conj(a) * b).real)
 
 
-def grads_of(row: Row, sample: Sample, arrays: list[Any], cotangents: list[Any], create_graph: bool = False) -> tuple[list[Any], list[Any]]:
+def grads_of(
+    row: Row, sample: Sample, arrays: list[Any], cotangents: list[Any], create_graph: bool = False
+) -> tuple[list[Any], list[Any]]:
     tensors = as_tensors(arrays, grad=True)
     ys = [y for y in outputs(call(row, tensors, sample)) if y.dtype.is_floating_point or y.dtype.is_complex]
     xs = leaves(tensors)
@@ -164,9 +181,11 @@ def test_second_derivative(row: Row, sample: Sample) -> None:
     for dtype in "dD" if row.complex_grad else "d":
         arrays, tangents, _, cotangents = directional(row, sample, dtype)
 
-        def first(step: float, arrays: Any = arrays, tangents: Any = tangents, cotangents: Any = cotangents) -> float:
+        def first(
+            step: float, arrays: Any = arrays, tangents: Any = tangents, cotangents: Any = cotangents
+        ) -> float:
             moved = {id(x): np.asarray(x + step * t) for x, t in zip(leaves(arrays), tangents, strict=True)}
-            swap = lambda v: [swap(e) for e in v] if isinstance(v, list) else moved.get(id(v), v)  # noqa: E731
+            swap = lambda v: [swap(e) for e in v] if isinstance(v, list) else moved.get(id(v), v)
             _, gs = grads_of(row, sample, [swap(a) for a in arrays], cotangents)
             return sum(inner(g.numpy(), w) for g, w in zip(gs, weights, strict=True) if g is not None)
 
@@ -177,7 +196,9 @@ def test_second_derivative(row: Row, sample: Sample) -> None:
         used = [(g, w) for g, w in zip(gs, weights, strict=True) if g is not None and g.requires_grad]
         found = 0.0
         if used:
-            hs = torch.autograd.grad([g for g, _ in used], xs, as_tensors([w for _, w in used]), allow_unused=True)
+            hs = torch.autograd.grad(
+                [g for g, _ in used], xs, as_tensors([w for _, w in used]), allow_unused=True
+            )
             found = sum(inner(h.numpy(), t) for h, t in zip(hs, tangents, strict=True) if h is not None)
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-4), dtype
 
@@ -202,13 +223,17 @@ def test_forward_mode_from_the_same_formulas(row: Row, sample: Sample) -> None:
 
 
 SPECIAL = [pytest.param(row, *case, id=f"{row.id}-{i}") for row in ROWS for i, case in enumerate(row.special)]
-SPECIAL_GRAD = [pytest.param(row, *case, id=f"{row.id}-{i}") for row in ROWS for i, case in enumerate(row.special_grad)]
+SPECIAL_GRAD = [
+    pytest.param(row, *case, id=f"{row.id}-{i}") for row in ROWS for i, case in enumerate(row.special_grad)
+]
 ERRORS = [pytest.param(row, *case, id=f"{row.id}-{i}") for row in ROWS for i, case in enumerate(row.errors)]
 
 
 @pytest.mark.parametrize(("row", "args", "expected"), SPECIAL)
 def test_special_values(row: Row, args: Any, expected: Any) -> None:
-    found = OPS[row.op].call(*(torch.tensor(a, dtype=torch.float64) if isinstance(a, (list, float)) else a for a in args))
+    found = OPS[row.op].call(
+        *(torch.tensor(a, dtype=torch.float64) if isinstance(a, (list, float)) else a for a in args)
+    )
     np.testing.assert_array_equal(found.numpy(), np.asarray(expected, found.numpy().dtype))
 
 

@@ -73,8 +73,10 @@ class NumPyBackend(Backend, kernels.Kernels):
         return True
 
     def owned(self, raw: np.ndarray, holders: int) -> bool:
+        if sys.getrefcount(raw) > holders:  # asked first, for `raw.flags` refers to `raw`
+            return False
         flags = raw.flags
-        return flags.owndata and flags.c_contiguous and flags.writeable and sys.getrefcount(raw) <= holders
+        return flags.owndata and flags.c_contiguous and flags.writeable
 
     def rebase(self, raws: list[np.ndarray]) -> list[np.ndarray]:
         owner = raws[0]
@@ -82,13 +84,17 @@ class NumPyBackend(Backend, kernels.Kernels):
             owner = owner.base
         memory = owner.transpose(sorted(range(owner.ndim), key=owner.strides.__getitem__, reverse=True))
         if not memory.flags.c_contiguous:
-            raise DeviceError("rebase: the memory that the tensors share has gaps: write to a .clone() instead")
+            raise DeviceError(
+                "rebase: the memory that the tensors share has gaps: write to a .clone() instead"
+            )
         memory, start = memory.copy(), owner.__array_interface__["data"][0]
 
         def moved(r: np.ndarray) -> np.ndarray:
             if not r.size:
                 return np.ndarray(r.shape, r.dtype, memory)
-            strides = tuple(r.itemsize if n == 1 else s for n, s in zip(r.shape, r.strides))  # others may lead outside
+            strides = tuple(
+                r.itemsize if n == 1 else s for n, s in zip(r.shape, r.strides)
+            )  # others may lead outside
             return np.ndarray(r.shape, r.dtype, memory, r.__array_interface__["data"][0] - start, strides)
 
         return [moved(r) for r in raws]

@@ -65,7 +65,9 @@ class _Stream:
         real = values.dtype.type
         return _cast(_fma(values, float(real(std)), float(real(mean))), dtype).reshape(shape)
 
-    def randint(self, low: int, high: int, shape: Any, dtype: Any = np.int64, wide: bool | None = None) -> np.ndarray:
+    def randint(
+        self, low: int, high: int, shape: Any, dtype: Any = np.int64, wide: bool | None = None
+    ) -> np.ndarray:
         """Integers in [low, high), in any integer, bool or floating dtype that holds the whole range exactly.
 
         A draw is reduced modulo the range, so the small values are likelier by at most range / 2**64 (for

@@ -37,7 +37,9 @@ def gradcheck(
     args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
     checked = [x for x in args if isinstance(x, Variable) and x.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
     for i, x in enumerate(args):
         if isinstance(x, Variable) and x.requires_grad and x.dtype not in (dtypes.float64, dtypes.complex128):
             warnings.warn(
@@ -53,7 +55,9 @@ def gradcheck(
             again = _analytical(y, checked)
             for i, a in enumerate(analytical):
                 if not np.allclose(a, again[i], rtol=0, atol=nondet_tol, equal_nan=True):
-                    raise GradcheckError(f"Backward is not reentrant: two runs differ for output {j} with respect to input {i}")
+                    raise GradcheckError(
+                        f"Backward is not reentrant: two runs differ for output {j} with respect to input {i}"
+                    )
                 n = numerical[i][j]
                 if not np.allclose(a, n, rtol=rtol, atol=atol, equal_nan=True):
                     raise GradcheckError(
@@ -94,7 +98,13 @@ def gradgradcheck(
         return tuple(g for g in found if g is not None and g.requires_grad) or (xs[0] * 0,)
 
     return gradcheck(
-        gradient, (*args, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol
+        gradient,
+        (*args, *weights),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
     )
 
 
@@ -152,6 +162,11 @@ def _analytical(y: Any, xs: Sequence[Any]) -> list[np.ndarray]:
     for k in range(place.size):
         place[k] = 1
         gs = grad(y, xs, creation.tensor(cotangent), retain_graph=True, allow_unused=True)
-        rows.append([_real(np.zeros(tuple(x.shape), x.dtype.numpy) if g is None else g._host()) for g, x in zip(gs, xs, strict=True)])
+        rows.append(
+            [
+                _real(np.zeros(tuple(x.shape), x.dtype.numpy) if g is None else g._host())
+                for g, x in zip(gs, xs, strict=True)
+            ]
+        )
         place[k] = 0
     return [np.stack(row) for row in zip(*rows, strict=True)]

@@ -9,6 +9,7 @@ from .conversion import Conversion
 from .elementwise import Elementwise
 from .indexing import Indexing
 from .inplace import InPlace
+from .inplace_forms import InPlaceForms
 from .linalg import Linalg
 from .numpy_protocols import NumPyProtocols
 from .random_fill import RandomFill
@@ -16,7 +17,9 @@ from .reductions import Reductions
 from .shapes import Shapes
 
 
-class Methods(Elementwise, Reductions, Shapes, Indexing, Linalg, InPlace, Conversion, RandomFill, NumPyProtocols):
+class Methods(
+    Elementwise, Reductions, Shapes, Indexing, Linalg, InPlace, InPlaceForms, Conversion, RandomFill, NumPyProtocols
+):
     """All of them."""
 
     __slots__ = ()

@@ -164,8 +164,10 @@ class Comparison(Variable):
         if isinstance(min, Variable) or isinstance(max, Variable):
             x = self if min is None else ops.clamp_min.call(self, min)
             return x if max is None else ops.clamp_max.call(x, max)
-        common = dtypes.result_type([v for v in (self._raw, min, max) if v is not None])
-        return ops.clip.call(self if self.dtype is common else self.to(common), min, max)
+        if self._raw.dtype not in dtypes.REAL:
+            common = dtypes.result_type([v for v in (self._raw, min, max) if v is not None])
+            self = self if self.dtype is common else self.to(common)
+        return ops.clip.call(self, min, max)
 
     def clamp_min(self, min: Any) -> Tensor:
         """The elements, but at least `min`."""

@@ -32,17 +32,15 @@ def refuse_recorded_write(tensor: Any, others: tuple[Any, ...], name: str) -> No
         )
 
 
-def _fits(tensor: Any, op: Any, args: tuple[Any, ...]) -> bool:
-    """Whether the kernel can write straight into the memory: its result has this dtype and shape."""
-    x = tensor._raw
+def _fits(x: Any, op: Any, raws: list[Any]) -> bool:
+    """Whether the kernel of `op` can write straight into `x`: its result has this dtype and shape."""
     if not isinstance(op, Op) or op.result != "same" or x.dtype not in dtypes.REAL:
         return False
-    for a in args:
-        raw = a._raw if isinstance(a, Variable) else a
+    for raw in raws:
         if type(raw) is type(x):
             if raw.dtype is not x.dtype or raw.shape not in (x.shape, ()):
                 return False
-        elif type(raw) not in (int, float):
+        elif type(raw) is not float and type(raw) is not int:
             return False
     return True
 
@@ -50,11 +48,14 @@ def _fits(tensor: Any, op: Any, args: tuple[Any, ...]) -> bool:
 def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
     refuse_recorded_write(tensor, args, name)
-    if _fits(tensor, op, args):
+    raws = [a._raw if isinstance(a, Variable) else a for a in args]
+    if _fits(tensor._raw, op, raws):
+        del raws  # to `prepare_write`, who holds an array is a graph
         x = storage.prepare_write(tensor, name)
-        raws = [a._raw if isinstance(a, Variable) else a for a in args]
-        quiet.run_anyway(BY_ARRAY[type(x)].write, op.kernel(type(x)), x, *raws)
+        kernel = op.kernel(type(x))
+        quiet.run_anyway(BY_ARRAY[type(x)].write, kernel, x, *[a._raw if isinstance(a, Variable) else a for a in args])
         return tensor
+    del raws
     before = modes.set_grad_enabled(False)
     try:
         y = op(tensor, *args)
@@ -124,45 +125,40 @@ class InPlace(Variable):
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
         """Add `alpha * other` in place."""
-        return write(self, ops.add, other if alpha == 1 else _scaled(other, alpha), name="add_")
+        return write(self, ops.add, other if alpha == 1 else other * alpha, name="add_")
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
         """Subtract `alpha * other` in place."""
-        return write(self, ops.subtract, other if alpha == 1 else _scaled(other, alpha), name="sub_")
+        return write(self, ops.subtract, other if alpha == 1 else other * alpha, name="sub_")
 
     def mul_(self, other: Any) -> Any:
         """Multiply in place."""
         return write(self, ops.multiply, other, name="mul_")
 
-    def div_(self, other: Any) -> Any:
-        """Divide in place."""
-        return write(self, ops.divide, other, name="div_")
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
+        """Divide in place; `rounding_mode` is None, "trunc" or "floor"."""
+        op = ops.divide if rounding_mode is None else lambda t, other: t.div(other, rounding_mode=rounding_mode)
+        return write(self, op, other, name="div_")
+
+    true_divide_ = divide_ = div_
+
+    subtract_, multiply_ = sub_, mul_
 
     def pow_(self, exponent: Any) -> Any:
         """Raise to a power in place."""
         return write(self, ops.pow_, exponent, name="pow_")
 
-    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add `value * tensor1 * tensor2` in place."""
-        return self.add_(_scaled(tensor1, tensor2), alpha=value)
-
-    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add `value * tensor1 / tensor2` in place."""
-        refuse_recorded_write(self, (tensor1, tensor2), "addcdiv_")
-        return self.add_(tensor1 / tensor2, alpha=value)
-
-    def lerp_(self, end: Any, weight: Any) -> Any:
-        """Move towards `end` by the fraction `weight` in place."""
-        refuse_recorded_write(self, (end, weight), "lerp_")
-        return self.add_(end - self, alpha=weight)
-
     def neg_(self) -> Any:
         """Negate in place."""
         return write(self, ops.negative, name="neg_")
 
+    negative_ = neg_
+
     def abs_(self) -> Any:
         """Take absolute values in place."""
         return write(self, ops.abs_, name="abs_")
+
+    absolute_ = abs_
 
     def exp_(self) -> Any:
         """Exponentiate in place."""
@@ -179,14 +175,14 @@ class InPlace(Variable):
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         """Limit to the interval from `min` to `max` in place."""
         refuse_recorded_write(self, (min, max), "clamp_")
-        return replace(self, self.detach().clamp(min, max), "clamp_")
+        return replace(self, self.clamp(min, max), "clamp_")
 
     clip_ = clamp_
 
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         """Write `value` where `mask` is true."""
         refuse_recorded_write(self, (value,), "masked_fill_")
-        return replace(self, self.detach().masked_fill(mask, value), "masked_fill_")
+        return replace(self, self.masked_fill(mask, value), "masked_fill_")
 
     def fill_(self, value: Any) -> Any:
         """Write `value`, a number or a 0-d tensor, everywhere."""
@@ -205,13 +201,8 @@ class InPlace(Variable):
         return assign(self, 0, "zero_")
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Any:
-        """Write the elements of `src`, broadcast, converted and moved as needed."""
+        """Write the elements of `src`, a tensor or a number, broadcast, converted and moved as needed."""
         refuse_recorded_write(self, (src,), "copy_")
         if not isinstance(src, Variable):
-            raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
+            src = creation.tensor(creation.number(src, "copy_", "src"))
         return assign(self, src.detach().to(self.device, self.dtype), "copy_")
-
-
-def _scaled(other: Any, alpha: Any) -> Any:
-    """`alpha * other`, which refuses nothing: the caller checks."""
-    return alpha * other

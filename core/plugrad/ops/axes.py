@@ -16,7 +16,9 @@ def one(dim: Any, ndim: int, asked: str) -> int:
         raise TypeError(f"{asked}(): argument 'dim' must be int, not {type(dim).__name__}")
     low = max(ndim, 1)
     if not -low <= dim < low:
-        raise IndexError(f"{asked}: Dimension out of range (expected to be in range of [{-low}, {low - 1}], but got {dim})")
+        raise IndexError(
+            f"{asked}: Dimension out of range (expected to be in range of [{-low}, {low - 1}], but got {dim})"
+        )
     return int(dim) % low
 
 
