@@ -66,7 +66,9 @@ DATA: list[tuple[str, Any, str, tuple[int, ...]]] = [
 
 @pytest.mark.parametrize(("data", "values", "dtype", "shape"), DATA, ids=[d[0] for d in DATA])
 @pytest.mark.parametrize("make", ["tensor", "as_tensor"])
-def test_dtype_and_shape_of_data(make: str, data: str, values: Any, dtype: str, shape: tuple[int, ...]) -> None:
+def test_dtype_and_shape_of_data(
+    make: str, data: str, values: Any, dtype: str, shape: tuple[int, ...]
+) -> None:
     found = getattr(torch, make)(eval(data, {"T": torch, "np": np}))
     assert described(found) == (values, dtype, shape)
 
@@ -139,7 +141,7 @@ def test_a_list_that_contains_itself() -> None:
      ([1j], "float32", TypeError)],
 )  # fmt: skip
 def test_numbers_that_do_not_fit(data: Any, dtype: str, error: type[Exception]) -> None:
-    with pytest.raises(error, match="without overflow|cannot become torch.float32: take their .real"):
+    with pytest.raises(error, match=r"without overflow|cannot become torch.float32: take their .real"):
         torch.tensor(data, dtype=getattr(torch, dtype))
 
 
@@ -161,7 +163,12 @@ def test_who_copies_and_who_shares() -> None:
     a = np.arange(3.0)
     t = torch.tensor(a)
     shared = [torch.as_tensor(a), torch.from_numpy(a), torch.asarray(a), torch.asarray(a, copy=False)]
-    copies = [t, torch.as_tensor(a, dtype=torch.float32), torch.asarray(a, copy=True), torch.tensor(torch.from_numpy(a))]
+    copies = [
+        t,
+        torch.as_tensor(a, dtype=torch.float32),
+        torch.asarray(a, copy=True),
+        torch.tensor(torch.from_numpy(a)),
+    ]
     a[0] = 9
     assert [s[0].item() for s in shared] == [9.0] * 4
     assert [c[0].item() for c in copies] == [0.0] * 4
@@ -198,8 +205,14 @@ def test_tensors_and_graphs() -> None:
     assert torch.as_tensor(x) is x
     assert not torch.tensor(x).requires_grad and not torch.asarray(x).requires_grad
     leaf = torch.tensor([1.0], requires_grad=True)
-    assert leaf.is_leaf and leaf.requires_grad and torch.zeros(2, dtype=torch.complex64, requires_grad=True).requires_grad
-    with pytest.raises(RuntimeError, match="floating point and complex dtype can require gradients, found torch.int64"):
+    assert (
+        leaf.is_leaf
+        and leaf.requires_grad
+        and torch.zeros(2, dtype=torch.complex64, requires_grad=True).requires_grad
+    )
+    with pytest.raises(
+        RuntimeError, match=r"floating point and complex dtype can require gradients, found torch.int64"
+    ):
         torch.tensor([1], requires_grad=True)
 
 
@@ -244,7 +257,7 @@ def test_filled(name: str, value: Any) -> None:
             make(bad)
     with pytest.raises(TypeError, match='missing 1 required positional arguments: "size"'):
         make()
-    with pytest.raises(TypeError, match="argument 'dtype' must be torch.dtype, not str: found 'float32'"):
+    with pytest.raises(TypeError, match=r"argument 'dtype' must be torch.dtype, not str: found 'float32'"):
         make(2, dtype="float32")
 
 
@@ -262,7 +275,15 @@ def test_full(value: Any, dtype: str | None, expected: Any, found: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "dtype"), [(300, "uint8"), (-1.5, "uint8"), (2**63, "int64"), (1e300, "float32"), (70000, "float16"), (1j, "float32")]
+    ("value", "dtype"),
+    [
+        (300, "uint8"),
+        (-1.5, "uint8"),
+        (2**63, "int64"),
+        (1e300, "float32"),
+        (70000, "float16"),
+        (1j, "float32"),
+    ],
 )
 def test_full_of_what_does_not_fit(value: Any, dtype: str) -> None:
     for call in (lambda d: torch.full((2,), value, dtype=d), lambda d: torch.zeros(2, dtype=d).fill_(value)):
@@ -288,7 +309,9 @@ def test_like_and_new() -> None:
     assert described(torch.full_like(torch.ones(2, dtype=torch.int64), 3.5)) == ([3, 3], "int64", (2,))
     for name in ("zeros", "ones", "empty"):
         new = getattr(x, f"new_{name}")
-        assert new(3).dtype is torch.float64 and new((2, 1)).shape == new(2, 1).shape == new(size=(2, 1)).shape == (2, 1)
+        assert new(3).dtype is torch.float64 and new((2, 1)).shape == new(2, 1).shape == new(
+            size=(2, 1)
+        ).shape == (2, 1)
         assert new(3, dtype=torch.int8, requires_grad=False).dtype is torch.int8
     assert described(x.new_full((2,), 3)) == ([3.0, 3.0], "float64", (2,))
     assert described(torch.ones(1, dtype=torch.int64).new_tensor([1.5, 2])) == ([1, 2], "int64", (2,))
@@ -300,7 +323,10 @@ def test_like_and_new() -> None:
 def test_eye() -> None:
     assert torch.eye(2).tolist() == [[1.0, 0.0], [0.0, 1.0]] and torch.eye(0).shape == (0, 0)
     assert described(torch.eye(1, 2, dtype=torch.bool)) == ([[True, False]], "bool", (1, 2))
-    for arguments, text in (((-1,), "n must be greater or equal to 0, got -1"), ((2, -3), "m must be .* got -3")):
+    for arguments, text in (
+        ((-1,), "n must be greater or equal to 0, got -1"),
+        ((2, -3), "m must be .* got -3"),
+    ):
         with pytest.raises(RuntimeError, match=text):
             torch.eye(*arguments)
 
@@ -319,7 +345,11 @@ MISSING = [
 def test_devices_that_are_not_there(place: str, text: str) -> None:
     if importlib.util.find_spec({"cuda": "cupy", "opencl": "pyopencl"}.get(place, "missing")):
         pytest.skip("its library is installed")
-    for call in (lambda: torch.zeros(2, device=place), lambda: torch.tensor([1.0], device=place), lambda: torch.ones(2).to(place)):
+    for call in (
+        lambda: torch.zeros(2, device=place),
+        lambda: torch.tensor([1.0], device=place),
+        lambda: torch.ones(2).to(place),
+    ):
         with pytest.raises(DeviceError) as caught:
             call()
         assert str(caught.value).startswith(text)
@@ -328,7 +358,11 @@ def test_devices_that_are_not_there(place: str, text: str) -> None:
 
 def test_devices_as_names() -> None:
     assert torch.device("cuda:1") == torch.device("cuda", 1) != torch.device("cuda")
-    assert (torch.device("cuda:1").type, torch.device("cuda:1").index, torch.device("cpu").index) == ("cuda", 1, None)
+    assert (torch.device("cuda:1").type, torch.device("cuda:1").index, torch.device("cpu").index) == (
+        "cuda",
+        1,
+        None,
+    )
     assert repr(torch.device("cuda", 0)) == "device(type='cuda', index=0)"
     assert torch.zeros(1, device=torch.device("cpu")).device == torch.device("cpu")
     for bad in ("cuda:a", "cuda:", ":0", "", "cpu:-1", "cuda:01"):

@@ -114,7 +114,9 @@ def test_pytorch_promotes_the_same() -> None:
 def test_wide_unsigned_integers() -> None:
     assert promote_types(torch.uint16, torch.float32) is torch.float32
     assert promote_types(torch.uint16, torch.uint64) is torch.uint64
-    with pytest.raises(RuntimeError, match=r"holds the values of both torch.(uint32|int64) and .*: convert one with .to"):
+    with pytest.raises(
+        RuntimeError, match=r"holds the values of both torch.(uint32|int64) and .*: convert one with .to"
+    ):
         promote_types(torch.uint32, torch.int64)
 
 
@@ -215,8 +217,17 @@ def test_aliases_and_attributes() -> None:
     assert torch.float is torch.float32 and torch.double is torch.float64 and torch.half is torch.float16
     assert torch.int is torch.int32 and torch.long is torch.int64 and torch.short is torch.int16
     assert torch.cfloat is torch.complex64 and torch.cdouble is torch.complex128
-    assert [d.is_signed for d in (torch.bool, torch.uint8, torch.int8, torch.float32)] == [False, False, True, True]
-    assert [d.is_floating_point for d in (torch.int64, torch.float16, torch.complex64)] == [False, True, False]
+    assert [d.is_signed for d in (torch.bool, torch.uint8, torch.int8, torch.float32)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert [d.is_floating_point for d in (torch.int64, torch.float16, torch.complex64)] == [
+        False,
+        True,
+        False,
+    ]
     assert [d.is_complex for d in (torch.float32, torch.complex64)] == [False, True]
     assert torch.float64.to_complex() is torch.complex128 and torch.complex64.to_real() is torch.float32
 
@@ -229,7 +240,14 @@ def test_aliases_and_attributes() -> None:
 )  # fmt: skip
 def test_finfo(name: str, eps: float, largest: float, tiny: float, bits: int) -> None:
     f = torch.finfo(getattr(torch, name))
-    assert (f.eps, f.max, f.min, f.tiny, f.smallest_normal, f.bits) == (eps, largest, -largest, tiny, tiny, bits)
+    assert (f.eps, f.max, f.min, f.tiny, f.smallest_normal, f.bits) == (
+        eps,
+        largest,
+        -largest,
+        tiny,
+        tiny,
+        bits,
+    )
 
 
 def test_limits_print_and_refuse() -> None:
@@ -238,8 +256,15 @@ def test_limits_print_and_refuse() -> None:
         "tiny=1.17549e-38, dtype=float32)"
     )
     assert repr(torch.iinfo(torch.int8)) == "iinfo(min=-128, max=127, dtype=int8)"
-    assert (torch.iinfo(torch.int64).min, torch.iinfo(torch.uint8).max, torch.iinfo(torch.int16).bits) == (-(2**63), 255, 16)
-    with pytest.raises(TypeError, match=r"torch.finfo\(\) requires a floating point input type, found torch.int32: use torch.iinfo"):
+    assert (torch.iinfo(torch.int64).min, torch.iinfo(torch.uint8).max, torch.iinfo(torch.int16).bits) == (
+        -(2**63),
+        255,
+        16,
+    )
+    with pytest.raises(
+        TypeError,
+        match=r"torch.finfo\(\) requires a floating point input type, found torch.int32: use torch.iinfo",
+    ):
         torch.finfo(torch.int32)
     for bad in (torch.float32, torch.bool):
         with pytest.raises(TypeError, match=r"torch.iinfo\(\) requires an integer input type"):

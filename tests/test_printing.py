@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy import inf, nan
+
 from plugrad import printing
 
 IMPLIED = ("float32", "int64", "bool", "complex64")

@@ -88,7 +88,9 @@ def test_pytorch_gives_the_same_numbers() -> None:
         for expression, _ in STORED:  # one after the other: what each consumes shows, too
             expected, found = (eval(expression, {"T": library}) for library in (T, torch))
             assert str(found.dtype) == str(expected.dtype)
-            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=2e-6, atol=1e-9, err_msg=f"{seed} {expression}")
+            np.testing.assert_allclose(
+                found.numpy(), expected.numpy(), rtol=2e-6, atol=1e-9, err_msg=f"{seed} {expression}"
+            )
         assert np.array_equal(torch.get_rng_state().numpy(), T.get_rng_state().numpy())
 
 
@@ -111,7 +113,7 @@ def test_seeds() -> None:
     a, b = torch.seed(), torch.seed()
     assert a != b and torch.initial_seed() == b
     for bad in (2**64, -(2**63) - 1):
-        with pytest.raises(ValueError, match="seed .* is out of range"):
+        with pytest.raises(ValueError, match=r"seed .* is out of range"):
             torch.manual_seed(bad)
     assert torch.initial_seed() == b  # a refused seed changes nothing
 
@@ -145,7 +147,10 @@ def test_generators(algorithm: str) -> None:
 def test_philox_is_numpys() -> None:
     g = torch.Generator(algorithm="philox").manual_seed(7)
     words = np.random.Philox(key=7).random_raw(4)
-    assert torch.rand(4, dtype=torch.float64, generator=g).tolist() == ((words >> np.uint64(11)) / 2**53).tolist()
+    assert (
+        torch.rand(4, dtype=torch.float64, generator=g).tolist()
+        == ((words >> np.uint64(11)) / 2**53).tolist()
+    )
 
 
 def test_states() -> None:
@@ -159,7 +164,7 @@ def test_states() -> None:
         torch.set_rng_state(torch.zeros(3, dtype=torch.uint8))
     with pytest.raises(TypeError, match="a state is an array of uint8"):
         torch.set_rng_state(torch.zeros(5056))
-    with pytest.raises(TypeError, match="expected a torch.ByteTensor, but got int"):
+    with pytest.raises(TypeError, match=r"expected a torch.ByteTensor, but got int"):
         torch.set_rng_state(5)
 
 
@@ -179,7 +184,7 @@ def test_fork_rng() -> None:
 def test_unknown_generators() -> None:
     with pytest.raises(ValueError, match="algorithm 'dice' is unknown: choose one of mt19937, philox"):
         torch.Generator(algorithm="dice")
-    with pytest.raises(TypeError, match="rand: expected a torch.Generator, found int"):
+    with pytest.raises(TypeError, match=r"rand: expected a torch.Generator, found int"):
         torch.rand(2, generator=5)
     with pytest.raises(RuntimeError, match="expected a 'cpu' device type for generator but found 'cuda'"):
         torch.rand(2, generator=torch.Generator("cuda"))
@@ -209,7 +214,9 @@ def test_filling_writes_into_the_memory() -> None:
     x.t()[1].uniform_(5, 6)
     assert (n[:, 1] >= 5).all() and (n[:, [0, 2]] == 0).all()
     leaf = torch.zeros(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+    with pytest.raises(
+        RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"
+    ):
         leaf.normal_()
     with torch.no_grad():
         leaf.normal_()
@@ -219,7 +226,11 @@ def test_filling_writes_into_the_memory() -> None:
 REFUSED: list[tuple[str, type[Exception], str]] = [
     ("T.rand(2, dtype=T.int64)", NotImplementedError, "rand: torch.int64 is not a dtype that it draws"),
     ("T.randn(2, dtype=T.bool)", NotImplementedError, "randn: torch.bool is not a dtype that it draws"),
-    ("T.rand_like(T.zeros(2, dtype=T.int64))", NotImplementedError, "torch.int64 is not a dtype that it draws"),
+    (
+        "T.rand_like(T.zeros(2, dtype=T.int64))",
+        NotImplementedError,
+        "torch.int64 is not a dtype that it draws",
+    ),
     ("T.rand(-1)", RuntimeError, "negative dimension -1"),
     ("T.rand()", TypeError, 'missing 1 required positional arguments: "size"'),
     ("T.rand(2.5)", TypeError, "argument 'size' must be tuple of ints, not float"),
@@ -237,7 +248,11 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("T.normal(0.0, -1.0, (2,))", RuntimeError, "std is -1.0; it must be 0 or more"),
     ("T.normal(T.zeros(2), -T.ones(2))", RuntimeError, "all elements of std >= 0.0"),
     ("T.normal(0.0, 1.0)", TypeError, "numbers for mean and std need a size"),
-    ("T.normal(T.zeros(2), T.ones(3))", RuntimeError, r"size of tensor a \(2\) must match the size of tensor b \(3\)"),
+    (
+        "T.normal(T.zeros(2), T.ones(3))",
+        RuntimeError,
+        r"size of tensor a \(2\) must match the size of tensor b \(3\)",
+    ),
     ("T.bernoulli(T.tensor([2.0]))", RuntimeError, r"p must be in \[0, 1\]"),
     ("T.bernoulli(T.tensor([float('nan')]))", RuntimeError, r"p must be in \[0, 1\]"),
     ("T.bernoulli(T.tensor([1]))", NotImplementedError, "floating-point probabilities, found torch.int64"),
@@ -250,7 +265,11 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("T.zeros(3, dtype=T.int64).uniform_()", NotImplementedError, "uniform_: not possible for torch.int64"),
     ("T.zeros(3, dtype=T.int64).normal_()", NotImplementedError, "normal_: not possible for torch.int64"),
     ("T.zeros(3).normal_(0, -1)", RuntimeError, "it must be 0 or more"),
-    ("T.zeros(3, dtype=T.complex64).random_()", NotImplementedError, "random_: not possible for torch.complex64"),
+    (
+        "T.zeros(3, dtype=T.complex64).random_()",
+        NotImplementedError,
+        "random_: not possible for torch.complex64",
+    ),
     ("T.zeros(3, dtype=T.int64).random_(5, 3)", RuntimeError, "but got from=5 >= to=3"),
     ("T.zeros(3, dtype=T.int64).random_(0)", RuntimeError, "but got from=0 >= to=0"),
     ("T.zeros(3, dtype=T.uint8).random_(300)", RuntimeError, "uint8 holds 0 to 255"),

@@ -136,4 +136,8 @@ def test_pytorch_gives_the_same_numbers() -> None:
             expected = T.arange(start, end, step, dtype=getattr(T, dtype)).numpy()
             found = torch.arange(start, end, step, dtype=getattr(torch, dtype)).numpy()
             limit = 4 * np.spacing(np.array(max(abs(start), abs(end)), dtype))
-            assert found.shape == expected.shape and (abs(found - expected) <= limit).all(), (start, end, step)
+            assert found.shape == expected.shape and (abs(found - expected) <= limit).all(), (
+                start,
+                end,
+                step,
+            )

@@ -39,8 +39,15 @@ def test_memory_that_was_handed_out_does_not_move(name: str) -> None:
     t.mul_(t)
     assert np.array_equal(array, [25.0, 4.0, 4.0])
     y = w * t
-    for write in (lambda: t.add_(1), lambda: t[:2].zero_(), lambda: t.__setitem__(0, 1.0), lambda: t.copy_(t * 2)):
-        with pytest.raises(InPlaceError, match=r"a recorded graph needs the values .* shared with NumPy .* write to a .clone"):
+    for write in (
+        lambda: t.add_(1),
+        lambda: t[:2].zero_(),
+        lambda: t.__setitem__(0, 1.0),
+        lambda: t.copy_(t * 2),
+    ):
+        with pytest.raises(
+            InPlaceError, match=r"a recorded graph needs the values .* shared with NumPy .* write to a .clone"
+        ):
             write()
     assert t.clone().add_(1).tolist() == [26.0, 5.0, 5.0]
     y.sum().backward()
@@ -123,7 +130,8 @@ def test_writes_stay_in_the_memory() -> None:
     address, array = x.data_ptr(), x.numpy()
     y = x + 1  # saves nothing
     for write in (lambda: x.add_(1), lambda: x.__setitem__(0, 9), lambda: x.exp_(), lambda: x.sin_(), lambda: x.uniform_(),
-                  lambda: x.copy_(torch.ones(4)), lambda: x.view(2, 2).t().mul_(2), lambda: setattr(x, "data", x.data * 1)):  # fmt: skip
+                  lambda: x.copy_(torch.ones(4)), lambda: x.view(2, 2).t().mul_(2),
+                  lambda: setattr(x, "data", x.data * 1)):  # fmt: skip
         assert x.data_ptr() == address
         write()
     assert array.tolist() == [2.0] * 4 and y.tolist() == [1.0] * 4
@@ -195,10 +203,28 @@ def test_random_programs(outside: bool) -> None:
         graphs: list[tuple[Any, Any, np.ndarray]] = []
         loans: list[tuple[np.ndarray, np.ndarray]] = []
         for _ in range(50):
-            step = rng.choice(["new", "view", "view", "write", "write", "graph", "graph", "kill", "forget", "lend", "return"])
+            step = rng.choice(
+                [
+                    "new",
+                    "view",
+                    "view",
+                    "write",
+                    "write",
+                    "graph",
+                    "graph",
+                    "kill",
+                    "forget",
+                    "lend",
+                    "return",
+                ]
+            )
             if step == "new" or not pool:
                 a = np.array(np.arange(float(np.prod(shape))).reshape(shape) + rng.random())
-                pool.append((torch.tensor(a), a) if a.ndim < 2 else (torch.tensor(a).transpose(0, 1) * 1, a.swapaxes(0, 1)))
+                pool.append(
+                    (torch.tensor(a), a)
+                    if a.ndim < 2
+                    else (torch.tensor(a).transpose(0, 1) * 1, a.swapaxes(0, 1))
+                )
             i = rng.randrange(len(pool))
             t, a = pool[i]
             if step == "view":

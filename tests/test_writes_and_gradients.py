@@ -122,10 +122,16 @@ def _twice_over(w: Any, x: Any) -> tuple[Any, Any]:
     return x[1:], y.sum() + (w * x * x).sum()
 
 
-PROGRAMS = [f for name, f in list(globals().items()) if name.startswith("_") and callable(f) and f.__module__ == __name__]
+PROGRAMS = [
+    f
+    for name, f in list(globals().items())
+    if name.startswith("_") and callable(f) and f.__module__ == __name__
+]
 
 
-def gradient(program: Callable[[Any, Any], tuple[Any, Any]], write: Callable[[Any], Any] | None) -> list[float]:
+def gradient(
+    program: Callable[[Any, Any], tuple[Any, Any]], write: Callable[[Any], Any] | None
+) -> list[float]:
     w = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
     x = torch.tensor([0.5, 1.5, -2.0, 3.0])
     target, y = program(w, x)
@@ -164,7 +170,9 @@ def test_data_minus_equals() -> None:
     assert w.grad.tolist() == [2.0, 4.0]
     with pytest.raises(TypeError, match="data: expected a Tensor, but got int"):
         w.data = 3
-    with pytest.raises(RuntimeError, match="data set to a tensor that requires gradients must be floating point"):
+    with pytest.raises(
+        RuntimeError, match="data set to a tensor that requires gradients must be floating point"
+    ):
         w.data = torch.ones(2, dtype=torch.int64)
 
 
@@ -187,7 +195,9 @@ def flat(values: list[Any]) -> list[Any]:
 def test_no_op_reads_what_was_written_later(row: Row, sample: Sample) -> None:
     def gradients(mutate: bool) -> list[Any]:
         values = tensors(arrays_of(sample, "d"), True)
-        ys = [y for y in outputs(call(row, values, sample)) if isinstance(y, torch.Tensor) and y.requires_grad]
+        ys = [
+            y for y in outputs(call(row, values, sample)) if isinstance(y, torch.Tensor) and y.requires_grad
+        ]
         rng = np.random.default_rng(1)
         gs = [torch.tensor(np.asarray(rng.normal(size=y.shape))).to(y.dtype) for y in ys]
         if mutate:
@@ -211,4 +221,6 @@ def test_no_op_shares_memory_in_secret(row: Row, sample: Sample) -> None:
         for i, y in enumerate(found):
             for x in [*flat(values), *found[:i]]:
                 if np.shares_memory(y._host(), x._host()):
-                    assert y._storage is x._storage and OPS[row.op].view, f"{row.op} returns memory of its input"
+                    assert y._storage is x._storage and OPS[row.op].view, (
+                        f"{row.op} returns memory of its input"
+                    )

@@ -14,26 +14,80 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, cuda, dtypes
-from .functions import *  # noqa: F403  (first: the names below win)
+from . import (  # modules first: `tensor` and `device` are names of two things
+    autograd,
+    cuda,
+    dtypes,
+    functions,
+)
 from .creation import (
-    arange, as_tensor, asarray, empty, empty_like, eye, from_numpy, full, full_like, linspace, ones, ones_like,
-    tensor, zeros, zeros_like,
+    arange,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    get_default_device,
+    linspace,
+    ones,
+    ones_like,
+    set_default_device,
+    tensor,
+    zeros,
+    zeros_like,
 )  # fmt: skip
 from .device import device
 from .dtypes import (
-    bfloat16, bool_, can_cast, complex64, complex128, dtype, finfo, float16, float32, float64, get_default_dtype, iinfo,
-    int8, int16, int32, int64, promote_types, set_default_dtype, uint8, uint16, uint32, uint64,
+    bfloat16,
+    bool_,
+    can_cast,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
 )  # fmt: skip
+from .functions import *  # noqa: F403
 from .methods.numpy_protocols import from_dlpack
 from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
-    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, normal, rand, rand_like, randint,
-    randint_like, randn, randn_like, randperm, seed, set_rng_state,
+    Generator,
+    bernoulli,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
 )  # fmt: skip
 from .size import Size
-from .tensor import Tensor
+from .tensor import Tensor, is_tensor, result_type
 
 if TYPE_CHECKING:
     from . import linalg as linalg
@@ -42,22 +96,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-bool = bool_  # noqa: A001
-float, double, half = float32, float64, float16  # noqa: A001
-int, long, short = int32, int64, int16  # noqa: A001
+bool = bool_
+float, double, half = float32, float64, float16
+int, long, short = int32, int64, int16
 cfloat, cdouble = complex64, complex128
 strided = "torch.strided"
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
-
-
-def is_tensor(obj: Any) -> bool:
-    """Whether `obj` is a Tensor."""
-    return isinstance(obj, Tensor)
-
-
-def result_type(tensor1: Any, tensor2: Any) -> dtype:
-    """The dtype of an arithmetic operation between two tensors or numbers."""
-    return dtypes.result_type([x._raw if isinstance(x, Tensor) else x for x in (tensor1, tensor2)])
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from typing import Any, ClassVar
 
-from . import dtypes, plugins
+from . import plugins
+from .dtypes import ALL, dtype
 from .errors import DeviceError
 
 
@@ -30,7 +31,7 @@ class Backend:
     #: Further types that kernels meet inside formulas, such as the library's scalars.
     scalar_types: ClassVar[tuple[type, ...]] = ()
     #: The dtypes that the device computes in.
-    dtypes: ClassVar[frozenset[dtypes.dtype]] = frozenset(d for d in dtypes.ALL if d.numpy is not None)
+    dtypes: ClassVar[frozenset[dtype]] = frozenset(d for d in ALL if d.numpy is not None)
 
     def __init__(self, index: int | None = None) -> None:
         self.index = index
@@ -45,7 +46,7 @@ class Backend:
         """A NumPy array with the values of `raw`; shares memory where the library can."""
         raise NotImplementedError
 
-    def empty(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: dtype) -> Any:
         """A new writable raw array of unspecified values."""
         raise NotImplementedError
 
@@ -81,11 +82,11 @@ class Backend:
         """New arrays over one fresh copy of the memory that `raws` share, each where the old one was."""
         raise NotImplementedError
 
-    def full(self, shape: tuple[int, ...], value: Any, dtype: dtypes.dtype) -> Any:
+    def full(self, shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
         """A new raw array of one value."""
         return self.setitem(self.empty(shape, dtype), ..., value)
 
-    def zeros(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
+    def zeros(self, shape: tuple[int, ...], dtype: dtype) -> Any:
         """A new raw array of zeros."""
         return self.full(shape, 0, dtype)
 

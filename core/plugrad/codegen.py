@@ -50,7 +50,9 @@ def metadata_only(code: CodeType) -> set[str]:
         if "FAST" not in here.opname:
             continue
         loaded = here.argval if isinstance(here.argval, tuple) else (here.argval,)
-        reads_metadata = following is not None and following.opname == "LOAD_ATTR" and following.argval in _METADATA
+        reads_metadata = (
+            following is not None and following.opname == "LOAD_ATTR" and following.argval in _METADATA
+        )
         names.difference_update(loaded[:-1] if reads_metadata else loaded)
     return names
 
@@ -119,7 +121,9 @@ class Saves:
                 value = f"meta({value})"
             condition = " or ".join(f"{edges[i]} is not None" for i in sorted(set(needed_by)))
             always = kind == "param" or len(set(needed_by)) == len(self.op.differentiable)
-            lines.append(f"_n.{slot} = {value}" if always else f"_n.{slot} = {value} if {condition} else None")
+            lines.append(
+                f"_n.{slot} = {value}" if always else f"_n.{slot} = {value} if {condition} else None"
+            )
         return lines
 
 
@@ -131,7 +135,14 @@ def meta(raw: Any) -> Meta:
 def make_node(op: Op) -> type[Node]:
     """The `Node` subclass of an op: its slots, `backward`, `backward_recorded` and `release`."""
     saves, edges = op.saves, [f"e{i}" for i in range(len(op.inputs))]
-    namespace: dict[str, Any] = {"wrap": wrap, "rewrap": _rewrap, "recover": _recover, "run": quiet.run, "no_formula": _no_formula, "materialize": materialize}
+    namespace: dict[str, Any] = {
+        "wrap": wrap,
+        "rewrap": _rewrap,
+        "recover": _recover,
+        "run": quiet.run,
+        "no_formula": _no_formula,
+        "materialize": materialize,
+    }
     raw_results, recorded_results = [], []
     for i, name in enumerate(op.inputs):
         formula = saves.formulas.get(name)
@@ -177,8 +188,8 @@ def release(n):
     if large:
         members["release"] = namespace["release"]
     doc = f"The node that `{op.name}` records."
-    slots = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
-    return type(op.node_name, (Node,), {"__slots__": slots, "__doc__": doc, "saves": large, **members})
+    kept = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
+    return type(op.node_name, (Node,), {"__slots__": kept, "__doc__": doc, "saves": large, **members})
 
 
 def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:
@@ -186,7 +197,11 @@ def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:
     some = next(g for g in gs if g is not None)
     raw = some._raw if isinstance(some, Variable) else some
     backend = BY_ARRAY[type(raw)]
-    zeros = (lambda m: wrap(backend.zeros(m.shape, m.dtype))) if raw is not some else lambda m: backend.zeros(m.shape, m.dtype)
+    zeros = (
+        (lambda m: wrap(backend.zeros(m.shape, m.dtype)))
+        if raw is not some
+        else lambda m: backend.zeros(m.shape, m.dtype)
+    )
     return [zeros(m) if g is None and m is not None else g for g, m in zip(gs, metas, strict=True)]
 
 
@@ -228,9 +243,10 @@ def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
 def make_call(op: Op) -> Any:
     """The function that calls `op` on tensors in the ordinary case: one or two inputs of one real dtype."""
     namespace: dict[str, Any] = {
-        "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "modes": modes, "meta": meta,
-        "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result, "_Node": op.node if op.formulas else None,
-        "share": share, **{f"default_{p}": value for p, value in op.params.items()},
+        "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "modes": modes,
+        "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result,
+        "_Node": op.node if op.formulas else None, "share": share,
+        **{f"default_{p}": value for p, value in op.params.items()},
     }  # fmt: skip
     inputs, arity = op.inputs, len(op.inputs)
     edges = ["_edge0", "_edge1"][:arity]
@@ -276,7 +292,9 @@ def _one_operand(op: Op) -> list[str]:
 def _two_operands(op: Op) -> list[str]:
     """The statements that find `_raw0`, `_raw1` and their edges: two tensors alike, or a tensor and a Python number."""
     a, b = op.inputs
-    unlike = "type(_raw1) is not type(_x) or _raw1.dtype is not _d" + (" or _raw1.shape != _x.shape" if op.broadcasts else "")
+    unlike = "type(_raw1) is not type(_x) or _raw1.dtype is not _d" + (
+        " or _raw1.shape != _x.shape" if op.broadcasts else ""
+    )
     tensors = [
         f"_x = _raw0 = {a}._raw; _raw1 = {b}._raw; _d = _x.dtype; _edge0 = {a}._edge; _edge1 = {b}._edge",
         f"if {_UNCOMMON} or {unlike}: raise TypeError",

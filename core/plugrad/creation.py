@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, storage
+from . import dtypes, quiet, storage
 from .backend import for_array, for_device
 from .device import device as Device
 from .dtypes import dtype as Dtype
@@ -19,7 +19,18 @@ from .errors import DeviceError
 from .graph import Variable, wrap
 from .size import Size
 
-_default_device = "cpu"
+_default_device = Device("cpu")
+
+
+def get_default_device() -> Device:
+    """The device of new tensors for which none is named: the CPU, unless `set_default_device` changed it."""
+    return _default_device
+
+
+def set_default_device(device: Any) -> None:
+    """Make `device` the place of new tensors for which none is named."""
+    global _default_device
+    _default_device = Device("cpu" if device is None else device)
 
 
 def place(device: Any) -> Any:
@@ -57,7 +68,11 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
         return data.to(device=device, dtype=dt)
     if isinstance(data, np.ndarray):
         alike = data.dtype.isnative and dt in (None, dtypes.of(data.dtype))
-        return from_numpy(data) if alike and place(device).device_type == "cpu" else tensor(data, dtype=dt, device=device)
+        return (
+            from_numpy(data)
+            if alike and place(device).device_type == "cpu"
+            else tensor(data, dtype=dt, device=device)
+        )
     backend = for_array(data) if hasattr(data, "shape") and device is None else None
     if backend is not None and type(data) is backend.array_type:
         shared = wrap(backend.lend(data))
@@ -72,7 +87,9 @@ def asarray(
     """`as_tensor`, outside any graph; with `copy` always a copy or, if it is False, never (ValueError if need be)."""
     result = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device).detach()
     if copy is False and not isinstance(obj, Variable) and not storage.of(result).handed_out:
-        raise ValueError(f"asarray: this {type(obj).__name__} cannot be shared as asked, only copied: leave copy=False out")
+        raise ValueError(
+            f"asarray: this {type(obj).__name__} cannot be shared as asked, only copied: leave copy=False out"
+        )
     return result.requires_grad_(requires_grad)
 
 
@@ -97,7 +114,9 @@ def _copied(data: Any, dt: Dtype | None, device: Any) -> Any:
     """A raw array with a copy of `data`."""
     if isinstance(data, Variable):
         values: np.ndarray = data._host()
-    elif isinstance(data, (np.ndarray, np.generic)) or (hasattr(data, "__array__") and not isinstance(data, Sequence)):
+    elif isinstance(data, (np.ndarray, np.generic)) or (
+        hasattr(data, "__array__") and not isinstance(data, Sequence)
+    ):
         values = np.asarray(data)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
     else:
@@ -110,9 +129,7 @@ def _from_host(values: np.ndarray, dt: Dtype, device: Any) -> Any:
     backend = place(device)
     if dt not in backend.dtypes:
         raise DeviceError(f"device {backend.device_type!r} has no {dt.name}: ask for another dtype")
-    with np.errstate(all="ignore"):  # what does not fit becomes infinite, or wraps
-        host = np.array(values, dt.numpy or np.float32, order="C")
-    raw = backend.from_numpy(host)
+    raw = backend.from_numpy(quiet.run_anyway(np.array, values, dt.numpy or np.float32, order="C"))
     return backend.astype(raw, dt) if dt.numpy is None else raw  # the backend has what NumPy lacks
 
 
@@ -120,9 +137,13 @@ def _read(data: Any, dt: Dtype | None) -> tuple[np.ndarray, Dtype]:
     """The values of a number or of nested sequences, and the dtype: `dt`, or what PyTorch infers."""
     shape: tuple[int, ...] = ()
     level = [data]
-    while level and (sequences := {k for k in set(map(type, level)) if _is_sequence(k)}):
-        if any(type(s) not in sequences for s in level):
-            other = next(type(s) for s in level if type(s) not in sequences)
+    while True:
+        kinds = set(map(type, level))
+        sequences = {k for k in kinds if k not in _NUMBERS and _is_sequence(k)}
+        if not sequences:
+            break
+        if sequences != kinds:
+            other = (kinds - sequences).pop()
             raise TypeError(f"tensor: expected a sequence at dim {len(shape)}, found {other.__name__}")
         for s in level:
             if len(s) != len(level[0]):
@@ -136,11 +157,24 @@ def _read(data: Any, dt: Dtype | None) -> tuple[np.ndarray, Dtype]:
         level = list(chain.from_iterable(level))
     if not level:
         return np.empty(shape), dt or dtypes.get_default_dtype()
+    if kinds <= _NUMBERS:
+        found = reduce(dtypes.promote_types, map(_of_kind, kinds))
+        return _numbers(level, found, dt or found).reshape(shape), dt or found
     if all(isinstance(x, np.ndarray) for x in level):
         arrays = np.stack(level)
-        return arrays.reshape(shape + level[0].shape), dt or reduce(dtypes.promote_types, {dtypes.of(x.dtype) for x in level})
+        return arrays.reshape(shape + level[0].shape), dt or reduce(
+            dtypes.promote_types, {dtypes.of(x.dtype) for x in level}
+        )
     found = reduce(dtypes.promote_types, {_inferred(x) for x in level})
-    return _numbers([x.item() if hasattr(x, "item") else x for x in level], found, dt or found).reshape(shape), dt or found
+    level = [x.item() if hasattr(x, "item") else x for x in level]
+    return _numbers(level, found, dt or found).reshape(shape), dt or found
+
+
+_NUMBERS = frozenset((bool, int, float, complex))
+
+
+def _of_kind(kind: type) -> Dtype:
+    return dtypes.of_scalar(kind())
 
 
 def _is_sequence(kind: type) -> bool:
@@ -159,9 +193,13 @@ def _inferred(x: Any) -> Dtype:
     if isinstance(x, (np.ndarray, np.generic)):
         return dtypes.of(x.dtype)
     if isinstance(x, (str, bytes)):
-        raise TypeError(f"tensor: invalid data type {type(x).__name__!r}: expected numbers, sequences of them or arrays")
+        raise TypeError(
+            f"tensor: invalid data type {type(x).__name__!r}: expected numbers, sequences of them or arrays"
+        )
     if not isinstance(x, (int, float, complex)):
-        raise RuntimeError(f"Could not infer dtype of {type(x).__name__}: expected numbers, sequences of them or arrays")
+        raise RuntimeError(
+            f"Could not infer dtype of {type(x).__name__}: expected numbers, sequences of them or arrays"
+        )
     return dtypes.of_scalar(x)
 
 
@@ -170,15 +208,25 @@ def _numbers(values: list[Any], found: Dtype, dt: Dtype) -> np.ndarray:
     if found.is_complex and not dt.is_complex:
         raise TypeError(f"tensor: complex numbers cannot become {dt}: take their .real")
     wide = [np.bool_, np.uint64 if dt is dtypes.uint64 else np.int64, np.float64, np.complex128]
-    kind = found.category if dt.category in (dtypes.BOOL, dtypes.INTEGER) else max(found.category, dt.category)
+    kind = (
+        found.category if dt.category in (dtypes.BOOL, dtypes.INTEGER) else max(found.category, dt.category)
+    )
     try:
         array = np.array(values, wide[kind])
     except OverflowError:
         if dt is found:
-            raise ValueError("tensor: Overflow when unpacking long long: ints beyond 64 bits need a float dtype") from None
+            raise ValueError(
+                "tensor: Overflow when unpacking long long: ints beyond 64 bits need a float dtype"
+            ) from None
         raise RuntimeError(f"value cannot be converted to type {dt.name} without overflow") from None
-    if dt.category == dtypes.INTEGER and not np.all([dtypes.fits(v, dt) for v in (array.min(), array.max())]):
-        raise RuntimeError(f"value cannot be converted to type {dt.name} without overflow: found {array.min()} … {array.max()}")
+    if (
+        dt.category == dtypes.INTEGER
+        and array.dtype != dt.numpy
+        and not np.all([dtypes.fits(v, dt) for v in (array.min(), array.max())])
+    ):
+        raise RuntimeError(
+            f"value cannot be converted to type {dt.name} without overflow: found {array.min()} … {array.max()}"
+        )
     return array
 
 
@@ -193,7 +241,9 @@ def _sizes(sizes: tuple[Any, ...], asked: str, size: Any = None) -> tuple[int, .
     shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
     for n in shape:
         if not hasattr(n, "__index__") or isinstance(n, bool):
-            raise TypeError(f"{asked}(): argument 'size' must be tuple of ints, not {type(n).__name__}: found {n!r}")
+            raise TypeError(
+                f"{asked}(): argument 'size' must be tuple of ints, not {type(n).__name__}: found {n!r}"
+            )
         if n < 0:
             raise RuntimeError(f"{asked}: Trying to create tensor with negative dimension {n}: {list(shape)}")
     return tuple(map(index, shape))
@@ -203,12 +253,16 @@ def _dtype(dtype: Any) -> Dtype:
     return dtypes.asked(dtype) or dtypes.get_default_dtype()
 
 
-def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def empty(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of unspecified values."""
     return finish(place(device).empty(_sizes(sizes, "empty", size), _dtype(dtype)), requires_grad)
 
 
-def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def zeros(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of zeros.
 
     >>> zeros(2, 3)
@@ -218,18 +272,24 @@ def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     return finish(place(device).zeros(_sizes(sizes, "zeros", size), _dtype(dtype)), requires_grad)
 
 
-def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def ones(
+    *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of ones."""
     return finish(place(device).full(_sizes(sizes, "ones", size), 1, _dtype(dtype)), requires_grad)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """A tensor of one value, a number or a 0-d tensor; its dtype is that of the Python number unless given."""
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full(): argument 'size' must be tuple of ints, not {type(size).__name__}")
     value = number(fill_value, "full", "fill_value")
     dt = dtypes.asked(dtype) or dtypes.of_scalar(value)
-    return finish(place(device).full(_sizes((size,), "full"), dtypes.cast_number(value, dt, "full"), dt), requires_grad)
+    return finish(
+        place(device).full(_sizes((size,), "full"), dtypes.cast_number(value, dt, "full"), dt), requires_grad
+    )
 
 
 def number(value: Any, asked: str, name: str) -> Any:
@@ -265,7 +325,9 @@ def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return ones(shape, dtype=dt, device=where, requires_grad=requires_grad)
 
 
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """One value with the shape, dtype and device of `input`."""
     shape, dt, where = _like(input, dtype, device)
     return full(shape, fill_value, dtype=dt, device=where, requires_grad=requires_grad)
@@ -275,7 +337,13 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
 
 
 def arange(
-    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """The numbers from `start` (0 if only one is given) up to, but not including, `end`.
 
@@ -287,7 +355,9 @@ def arange(
     whole = all(isinstance(v, int) for v in (start, end, step))
     dt = dtypes.asked(dtype) or (dtypes.int64 if whole else dtypes.get_default_dtype())
     if dt.category not in (dtypes.INTEGER, dtypes.FLOAT):
-        raise NotImplementedError(f"arange: not implemented for {dt}: ask for an integer or floating-point dtype")
+        raise NotImplementedError(
+            f"arange: not implemented for {dt}: ask for an integer or floating-point dtype"
+        )
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if dt.category == dtypes.INTEGER:
@@ -295,30 +365,40 @@ def arange(
     if step == 0:
         raise RuntimeError("arange: step must be nonzero")
     if (end - start) * step < 0:
-        raise RuntimeError(f"arange: upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}")
+        raise RuntimeError(
+            f"arange: upper bound and lower bound inconsistent with step sign: {start}, {end}, {step}"
+        )
     count = -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
     kind = np.int64 if dt.category == dtypes.INTEGER else np.float64
     values = kind(start) + np.arange(int(count), dtype=kind) * kind(step)
     return finish(_from_host(values, dt, device), requires_grad)
 
 
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """`steps` equally spaced numbers from `start` to `end`, both included."""
     steps = index(steps)
     if steps < 0:
         raise RuntimeError(f"linspace: number of steps must be non-negative, found {steps}")
     start, end = number(start, "linspace", "start"), number(end, "linspace", "end")
-    dt = dtypes.asked(dtype) or dtypes.promote_types(dtypes.get_default_dtype(), dtypes.of_scalar(start + end))
+    dt = dtypes.asked(dtype) or dtypes.promote_types(
+        dtypes.get_default_dtype(), dtypes.of_scalar(start + end)
+    )
     if dt.category == dtypes.BOOL:
         raise NotImplementedError(f"linspace: not implemented for {dt}: ask for a number's dtype")
     if dt.is_complex:
         values = np.empty(steps, dt.numpy)
         values.real, values.imag = (
-            linspace(a, b, steps, dtype=dt.to_real())._host() for a, b in ((start.real, end.real), (start.imag, end.imag))
+            linspace(a, b, steps, dtype=dt.to_real())._host()
+            for a, b in ((start.real, end.real), (start.imag, end.imag))
         )
         return finish(_from_host(values, dt, device), requires_grad)
     kind = np.dtype(np.float64) if dt.category == dtypes.INTEGER else dt.numpy
-    low, high = (np.asarray(dtypes.cast_number(v, dt, "linspace") if steps else 0, kind) for v in (start, end if steps > 1 else start))
+    low, high = (
+        np.asarray(dtypes.cast_number(v, dt, "linspace") if steps else 0, kind)
+        for v in (start, end if steps > 1 else start)
+    )
     with np.errstate(all="ignore"):  # an infinite end
         # From both ends towards the middle, so that the sequence is symmetric, as PyTorch's is.
         step, i = (high - low) / kind.type(max(steps - 1, 1)), np.arange(steps)
@@ -343,7 +423,9 @@ def _fused(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return total + ((a - (total - part)) + (product - part) + error)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """The identity matrix, of `n` rows and `m` columns (`n` if not given)."""
     rows, columns = index(n), index(n if m is None else m)
     for name, size in (("n", rows), ("m", columns)):

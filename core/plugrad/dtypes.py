@@ -170,7 +170,7 @@ def _promote(a: dtype, b: dtype) -> dtype:
     return a
 
 
-_PROMOTED = {}
+_PROMOTED: dict[tuple[dtype, dtype], dtype] = {}
 
 
 def promote_types(type1: dtype, type2: dtype) -> dtype:

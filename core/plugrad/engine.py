@@ -170,7 +170,9 @@ def backward(
         return
     wanted = _sequence(inputs)
     if not wanted:
-        raise RuntimeError("backward: `inputs` is empty: leave it out, or name the tensors that are to get a .grad")
+        raise RuntimeError(
+            "backward: `inputs` is empty: leave it out, or name the tensors that are to get a .grad"
+        )
     edges = [_edge_of(x, "backward", "inputs", i) for i, x in enumerate(wanted)]
     arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
     for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
@@ -196,11 +198,17 @@ def grad(
     `materialize_grads`.
     """
     if not only_inputs:
-        raise NotImplementedError("grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves")
+        raise NotImplementedError(
+            "grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves"
+        )
     if is_grads_batched:
-        raise NotImplementedError("grad: is_grads_batched needs vmap, which this release does not have: loop over the rows")
+        raise NotImplementedError(
+            "grad: is_grads_batched needs vmap, which this release does not have: loop over the rows"
+        )
     if materialize_grads and allow_unused is False:
-        raise ValueError("grad: materialize_grads=True needs allow_unused to be True or left out, found False")
+        raise ValueError(
+            "grad: materialize_grads=True needs allow_unused to be True or left out, found False"
+        )
     roots, cotangents = _start(_sequence(outputs), grad_outputs, create_graph, "grad")
     wanted = _sequence(inputs)
     if not wanted:
@@ -283,7 +291,9 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
             )
         if type(g._raw) is not type(y):
             found, expected = (BY_ARRAY[type(r)].device_type for r in (g._raw, y))
-            raise DeviceError(f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)")
+            raise DeviceError(
+                f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)"
+            )
         if g._raw.dtype is not y.dtype:
             if (g._raw.dtype in COMPLEX) != (y.dtype in COMPLEX):
                 raise RuntimeError(

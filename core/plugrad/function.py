@@ -133,14 +133,14 @@ class FunctionCtx(Node):
                 f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)}): "
                 "backward returns one for each argument of forward, None for those that are not differentiable"
             )
-        checked = []
+        checked: list[Any] = []
         for i, (g, m) in enumerate(zip(results, self.input_metas, strict=True)):
             if m is None and g is not None:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different than None at position {i}, but that argument "
                     "of forward was no Tensor: return None for it"
                 )
-            if g is None or self.edges[i] is None:
+            if g is None or m is None or self.edges[i] is None:
                 checked.append(None)
                 continue
             if not isinstance(g, Variable):
@@ -177,7 +177,9 @@ class Function:
         cls._node = type(f"{cls.__name__}Backward", (FunctionCtx,), {"_function": cls, "__doc__": doc})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"{type(self).__name__} is called as {type(self).__name__}.apply(...), not as an instance")
+        raise RuntimeError(
+            f"{type(self).__name__} is called as {type(self).__name__}.apply(...), not as an instance"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -192,7 +194,9 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Compute a gradient for each argument of `forward`, given one for each output."""
-        raise NotImplementedError("You must implement the backward function for your custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the backward function for your custom autograd.Function."
+        )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
@@ -210,11 +214,15 @@ class Function:
         finally:
             modes.set_grad_enabled(before)
         single = not isinstance(result, tuple)
-        outputs = cls._connected(ctx, args, (result,) if single else result, edges if before else (None,) * len(args))
+        outputs = cls._connected(
+            ctx, args, (result,) if single else result, edges if before else (None,) * len(args)
+        )
         return outputs[0] if single else outputs
 
     @classmethod
-    def _connected(cls, ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], edges: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _connected(
+        cls, ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], edges: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """The outputs with their place in the graph, and `ctx` with what it saves."""
         recorded = any(e is not None for e in edges)
         if recorded and ctx._dirty:
@@ -229,7 +237,9 @@ class Function:
             fresh = (*fresh, y)
         ctx.output_metas = tuple(meta(y._raw) if isinstance(y, Variable) else None for y in fresh)
         ctx.input_metas = tuple(meta(a._raw) if isinstance(a, Variable) else None for a in args)
-        ctx._saved = tuple(None if t is None else (t._raw, cls._place(t, args, outputs, edges)) for t in ctx._to_save)
+        ctx._saved = tuple(
+            None if t is None else (t._raw, cls._place(t, args, outputs, edges)) for t in ctx._to_save
+        )
         ctx._to_save = ()
         if recorded:
             ctx.edges = edges
@@ -288,4 +298,6 @@ class _Undifferentiable(Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        raise RuntimeError(f"trying to differentiate twice a function that was marked with @once_differentiable: {ctx.of}")
+        raise RuntimeError(
+            f"trying to differentiate twice a function that was marked with @once_differentiable: {ctx.of}"
+        )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import ops
-from .graph import Variable
 from .methods import results
 from .methods.linalg import real, square
 from .tensor import Tensor
@@ -26,7 +25,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     tensor([1.0000, 0.5000])
     """
     square(A, "linalg.solve")
-    if not isinstance(B, Variable):
+    if not isinstance(B, Tensor):
         raise TypeError(f"linalg.solve(): argument 'B' must be Tensor, not {type(B).__name__}")
     if not left:
         return solve(A.mT, B.mT).mT

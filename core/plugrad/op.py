@@ -66,13 +66,19 @@ class Op:
         self.outputs, self.holomorphic, self.own_jvp = outputs, holomorphic, jvp
         self.ordered = ordered
         self.broadcasts = kind == "elementwise"
-        self.node_name = node or "".join(w.capitalize() for w in name.split("::")[-1].split("_")) + "Backward0"
+        self.node_name = (
+            node or "".join(w.capitalize() for w in name.split("::")[-1].split("_")) + "Backward0"
+        )
         #: From the type of a raw array to the kernel, filled by `kernel` at the first miss.
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.default = default
+        #: The op on tensors.
+        self.call: Callable[..., Any] = self._first_call
         unknown = set(formulas) - set(self.inputs)
         if unknown:
-            raise TypeError(f"op {name!r}: formulas for {sorted(unknown)}, which are no inputs of {signature!r}")
+            raise TypeError(
+                f"op {name!r}: formulas for {sorted(unknown)}, which are no inputs of {signature!r}"
+            )
         if name in OPS:
             raise ValueError(f"op {name!r} is declared twice")
         OPS[name] = self
@@ -129,8 +135,8 @@ class Op:
         """`node` for inputs that were broadcast, promoted or complex."""
         return _adapt(self.node)
 
-    def call(self, *args: Any, **params: Any) -> Any:
-        """The op on tensors; replaced at the first call by the generated fast path, where there is one."""
+    def _first_call(self, *args: Any, **params: Any) -> Any:
+        """Put the generated fast path, where there is one, in the place of `call`."""
         alike = len(self.inputs) == 1 or (len(self.inputs) == 2 and self.promotes == frozenset(self.inputs))
         if alike and not self.variadic and not self.outputs:
             self.call = codegen.make_call(self)
@@ -156,7 +162,7 @@ class Op:
         if self.outputs:
             return self._recorded_outputs(y, inputs, raws, values)
         y = backends.as_array(y)
-        if self.result in ("same", "float") and dtypes.of(y.dtype) is not dtype:
+        if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
             y = astype(y, dtype)
         tensor = wrap(y)
         if self.view:
@@ -176,7 +182,9 @@ class Op:
             return value
         backend = backends.BY_ARRAY.get(type(value))
         if backend is not None:
-            return wrap(backend.copy(value)) if type(value) is backend.array_type else value.item()  # it is not ours: copied
+            return (
+                wrap(backend.copy(value)) if type(value) is backend.array_type else value.item()
+            )  # it is not ours: copied
         if isinstance(value, (int, float, complex)):
             return value
         name = self.inputs[0 if self.variadic else i]
@@ -189,7 +197,9 @@ class Op:
         """The first raw array; all must be of one backend."""
         arrays = [r for r in raws if hasattr(r, "dtype")]
         if not arrays:
-            raise TypeError(f"{self.name}(): needs at least one Tensor, found {', '.join(map(repr, raws)) or 'none'}")
+            raise TypeError(
+                f"{self.name}(): needs at least one Tensor, found {', '.join(map(repr, raws)) or 'none'}"
+            )
         for other in arrays[1:]:
             if type(other) is not type(arrays[0]):
                 one, two = (backends.BY_ARRAY[type(r)].device_type for r in (arrays[0], other))
@@ -200,15 +210,24 @@ class Op:
         """The operands in their common dtype, by PyTorch's rules, and that dtype."""
         if self.result == "own":
             return raws, None
-        taking_part = [self.variadic or name in self.promotes for name in self.inputs * (len(raws) if self.variadic else 1)]
-        common = dtypes.result_type([r for r, takes_part in zip(raws, taking_part, strict=True) if takes_part])
+        taking_part = [
+            self.variadic or name in self.promotes
+            for name in self.inputs * (len(raws) if self.variadic else 1)
+        ]
+        common = dtypes.result_type(
+            [r for r, takes_part in zip(raws, taking_part, strict=True) if takes_part]
+        )
         if self.ordered and common.is_complex:
-            raise NotImplementedError(f"{self.name} is not implemented for {common}: complex numbers have no order")
+            raise NotImplementedError(
+                f"{self.name} is not implemented for {common}: complex numbers have no order"
+            )
         if self.result == "alike":
             for r in raws:
                 if dtypes.of(r.dtype) is not common:
                     found = " and ".join(str(dtypes.of(r.dtype)) for r in raws)
-                    raise RuntimeError(f"{self.name}: expected operands of the same dtype, but got {found}: convert one with .to(...)")
+                    raise RuntimeError(
+                        f"{self.name}: expected operands of the same dtype, but got {found}: convert one with .to(...)"
+                    )
             return raws, common
         if self.result == "float" and common.category < dtypes.FLOAT:
             common = dtypes.get_default_dtype()
@@ -252,7 +271,9 @@ class Op:
         if self.broadcasts and not self.params and isinstance(error, TypeError):
             found = " and ".join(str(dtypes.of(o.dtype)) for o in operands if hasattr(o, "dtype"))
             return NotImplementedError(f"{self.name} is not implemented for {found}: convert with .to(...)")
-        found = ", ".join(f"{getattr(o, 'dtype', type(o).__name__)}{list(s)}" for o, s in zip(operands, shapes, strict=True))
+        found = ", ".join(
+            f"{getattr(o, 'dtype', type(o).__name__)}{list(s)}" for o, s in zip(operands, shapes, strict=True)
+        )
         return RuntimeError(f"{self.name}({found}): {error}")
 
     # --- recording ------------------------------------------------------------------------------------------
@@ -264,7 +285,14 @@ class Op:
         edges = tuple(t._edge if isinstance(t, Variable) else None for t in inputs)
         return edges if any(e is not None for e in edges) else None
 
-    def _recorded(self, edges: tuple[Node | None, ...], raws: Sequence[Any], y: Any, values: Sequence[Any], adapted: bool) -> Node:
+    def _recorded(
+        self,
+        edges: tuple[Node | None, ...],
+        raws: Sequence[Any],
+        y: Any,
+        values: Sequence[Any],
+        adapted: bool,
+    ) -> Node:
         """The node of a call, its slots filled with what the formulas of the needed gradients read."""
         n: Any = (self.adapted_node if adapted else self.node)()
         n.edges, n.hooks = edges, None
@@ -284,7 +312,9 @@ class Op:
             setattr(n, slot, value)
         return n
 
-    def _recorded_outputs(self, ys: Sequence[Any], inputs: Sequence[Any], raws: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+    def _recorded_outputs(
+        self, ys: Sequence[Any], inputs: Sequence[Any], raws: Sequence[Any], values: Sequence[Any]
+    ) -> tuple[Any, ...]:
         """The tensors of an op with several outputs, each connected to its port of one node."""
         tensors = tuple(wrap(y) for y in ys)
         if self.view:
@@ -304,7 +334,12 @@ class Op:
         """The formula of input `name` at a cotangent `g`, on raw arrays or tensors, for holomorphic use."""
         if name not in self.formulas:
             raise NoDerivativeError(f"backward: {self.name!r} has no derivative for input {name!r}")
-        known = {"g": g, "y": y, **dict(zip(self.inputs, inputs, strict=True)), **dict(zip(self.params, params, strict=True))}
+        known = {
+            "g": g,
+            "y": y,
+            **dict(zip(self.inputs, inputs, strict=True)),
+            **dict(zip(self.params, params, strict=True)),
+        }
         return self.formulas[name](*(known[k] for k in self.saves.formulas[name].names))
 
 
@@ -318,7 +353,9 @@ def _adapt(node: type[Node]) -> type[Node]:
             else:
                 conj = OPS["conj"]
                 grads = [None if x is None else conj(x) for x in apply(n, conj(g), **how)]
-            return tuple(None if x is None else conform(x, m) for x, m in zip(grads, n.input_metas, strict=True))
+            return tuple(
+                None if x is None else conform(x, m) for x, m in zip(grads, n.input_metas, strict=True)
+            )
 
         return backward
 
@@ -342,7 +379,9 @@ def conform(g: Any, meta: Meta) -> Any:
 def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     """Sum `x` over the axes along which `shape` would be broadcast to the shape of `x`."""
     extra = len(x.shape) - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
+    )
     if axes:
         x = OPS["sum"](x, axes, True)
     return OPS["reshape"](x, shape) if extra else x
@@ -380,7 +419,9 @@ def operator(name: str, signature: str, /, **given: Any) -> Op:
     return Op(name, signature, formulas, kind="operator", **options)
 
 
-_OPTIONS = frozenset(("result", "node", "view", "outputs", "holomorphic", "ordered", "promotes", "default", "jvp"))
+_OPTIONS = frozenset(
+    ("result", "node", "view", "outputs", "holomorphic", "ordered", "promotes", "default", "jvp")
+)
 
 
 def _split(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -74,7 +74,9 @@ def set_printoptions(
     for name, count in counts.items():
         if count is not None and not (hasattr(count, "__index__") and count >= 0):
             raise ValueError(f"set_printoptions: {name}={count!r} is not a count: give an integer, 0 or more")
-    given = {name: value for name, value in (*counts.items(), ("threshold", threshold)) if value is not None}
+    given: dict[str, Any] = {
+        name: value for name, value in (*counts.items(), ("threshold", threshold)) if value is not None
+    }
     base = _options if profile is None else _PROFILES[profile]
     _options = base._replace(**given, sci_mode=sci_mode)
 

@@ -33,7 +33,9 @@ class Generator:
         self.device = Device(device)
         self.algorithm = algorithm or ("mt19937" if self.device.type == "cpu" else "philox")
         if self.algorithm not in ALGORITHMS:
-            raise ValueError(f"Generator: algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}")
+            raise ValueError(
+                f"Generator: algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}"
+            )
         self._seed = 67280421310721  # what PyTorch starts from
         self._stream: Any = None
 
@@ -147,14 +149,18 @@ def stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
         raise TypeError(f"{asked}: expected a torch.Generator, found {type(generator).__name__}")
     where = Device(creation._default_device if device is None else device)
     if generator.device != where:
-        raise RuntimeError(f"{asked}: expected a {str(where)!r} device type for generator but found {str(generator.device)!r}")
+        raise RuntimeError(
+            f"{asked}: expected a {str(where)!r} device type for generator but found {str(generator.device)!r}"
+        )
     return generator.stream
 
 
 def _float(dtype: Any, asked: str) -> Any:
     dt = dtypes.asked(dtype) or dtypes.get_default_dtype()
     if dt.category < dtypes.FLOAT or dt.numpy is None:
-        raise NotImplementedError(f"{asked}: {dt} is not a dtype that it draws: ask for a floating-point dtype")
+        raise NotImplementedError(
+            f"{asked}: {dt} is not a dtype that it draws: ask for a floating-point dtype"
+        )
     return dt.numpy
 
 
@@ -174,7 +180,9 @@ def rand(
     tensor([0.4963, 0.7682])
     """
     shape = creation._sizes(sizes, "rand", size)
-    return creation.finish(stream_for(generator, device, "rand").uniform(shape, _float(dtype, "rand")), requires_grad)
+    return creation.finish(
+        stream_for(generator, device, "rand").uniform(shape, _float(dtype, "rand")), requires_grad
+    )
 
 
 def randn(
@@ -187,7 +195,9 @@ def randn(
 ) -> Any:
     """Normal numbers of mean 0 and variance 1."""
     shape = creation._sizes(sizes, "randn", size)
-    return creation.finish(stream_for(generator, device, "randn").normal(shape, _float(dtype, "randn")), requires_grad)
+    return creation.finish(
+        stream_for(generator, device, "randn").normal(shape, _float(dtype, "randn")), requires_grad
+    )
 
 
 def randint(
@@ -208,7 +218,9 @@ def randint(
         raise TypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}")
     low, high = index(low), index(high)
     if low >= high:
-        raise RuntimeError(f"randint: random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise RuntimeError(
+            f"randint: random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     shape = creation._sizes((size,), "randint")
     dt = dtypes.asked(dtype) or dtypes.int64
     values = stream_for(generator, device, "randint").randint(low, high, shape, dt.numpy)
@@ -216,33 +228,62 @@ def randint(
 
 
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """The integers below `n` in random order."""
     n, dt = index(n), dtypes.asked(dtype) or dtypes.int64
     if n < 0:
-        raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {n}: n must be non-negative")
+        raise RuntimeError(
+            f"randperm: Trying to create tensor with negative dimension {n}: n must be non-negative"
+        )
     if dt.category not in (dtypes.INTEGER, dtypes.FLOAT):
-        raise NotImplementedError(f"randperm: not implemented for {dt}: ask for an integer or floating-point dtype")
+        raise NotImplementedError(
+            f"randperm: not implemented for {dt}: ask for an integer or floating-point dtype"
+        )
     dtypes.cast_number(n - 1 if n else 0, dt, "randperm")
     values = wrap(stream_for(generator, device, "randperm").permutation(n))
     return creation.finish(values.to(dt)._raw, requires_grad)
 
 
-def rand_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def rand_like(
+    input: Any,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Uniform numbers from [0, 1) with the shape, dtype and device of `input`."""
     shape, dt, where = creation._like(input, dtype, device)
     return rand(shape, generator=generator, dtype=dt, device=where, requires_grad=requires_grad)
 
 
-def randn_like(input: Any, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def randn_like(
+    input: Any,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Normal numbers with the shape, dtype and device of `input`."""
     shape, dt, where = creation._like(input, dtype, device)
     return randn(shape, generator=generator, dtype=dt, device=where, requires_grad=requires_grad)
 
 
 def randint_like(
-    input: Any, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Any,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """Integers with the shape, dtype and device of `input`."""
     shape, dt, where = creation._like(input, dtype, device)
@@ -277,7 +318,9 @@ def normal(
 def check_probabilities(p: Any, asked: str) -> None:
     """Raise unless `p` is a tensor of a dtype that holds probabilities."""
     if not p.is_floating_point():
-        raise NotImplementedError(f"{asked}: expected a tensor of floating-point probabilities, found {p.dtype}")
+        raise NotImplementedError(
+            f"{asked}: expected a tensor of floating-point probabilities, found {p.dtype}"
+        )
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Any:

@@ -75,7 +75,9 @@ class Storage:
         others.update(lender for array, lender in self._lent if array() is not None)
         for tensor, raw in live:
             known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others[id(raw)]
-            if sys.getrefcount(raw) > known and (span is None or _overlap(BY_ARRAY[type(raw)].span(raw), span)):
+            if sys.getrefcount(raw) > known and (
+                span is None or _overlap(BY_ARRAY[type(raw)].span(raw), span)
+            ):
                 return True
         return False
 
@@ -87,7 +89,9 @@ class Storage:
             tensor._raw = raw
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
         memory = getattr(raw, "base", None)
-        if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed, too
+        if (
+            memory is not None
+        ):  # a member without a tensor, so that views that nobody entered are noticed, too
             self._members.append((None, weakref.ref(memory)))
 
 
@@ -106,8 +110,12 @@ _HOMES: dict[int, tuple[weakref.ref[Any], Storage]] = {}
 
 
 def _note_home(array: Any, storage: Storage) -> None:
-    key = id(array)
-    _HOMES[key] = weakref.ref(array, lambda _, homes=_HOMES: homes.pop(key, None)), storage
+    key, homes = id(array), _HOMES
+
+    def forget(_: Any) -> None:
+        homes.pop(key, None)
+
+    homes[key] = weakref.ref(array, forget), storage
 
 
 def adopt(tensor: Variable, owner: Any) -> None:
@@ -162,7 +170,7 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
 
 
 def _part(raw: Any, key: Any) -> Any:
-    return raw if key is None else BY_ARRAY[type(raw)].getitem(raw, key)  # type: ignore[attr-defined]
+    return raw if key is None else BY_ARRAY[type(raw)].getitem(raw, key)
 
 
 def _overlaps_itself(raw: Any, key: Any) -> bool:
@@ -191,7 +199,9 @@ def _forget_errors() -> bool:
         place = error.__traceback__
         while place is not None:
             frame = place.tb_frame
-            if f"{frame.f_globals.get('__name__')} {frame.f_code.co_filename}".startswith(("plugrad", "None <plugrad")):
+            if f"{frame.f_globals.get('__name__')} {frame.f_code.co_filename}".startswith(
+                ("plugrad", "None <plugrad")
+            ):
                 try:
                     frame.clear()
                 except RuntimeError:  # it is still running

@@ -37,7 +37,9 @@ class Tensor(Methods, Variable, result=True):
         if isinstance(first, Tensor):
             values = first.detach()
         elif isinstance(first, (bool, float, complex)):
-            raise TypeError(f"Tensor(): data must be a sequence (got {type(first).__name__}): use torch.tensor(...)")
+            raise TypeError(
+                f"Tensor(): data must be a sequence (got {type(first).__name__}): use torch.tensor(...)"
+            )
         elif isinstance(first, Size) or (hasattr(first, "__index__") and not getattr(first, "shape", ())):
             values = creation.empty(*(data or (0,)))
         else:
@@ -203,11 +205,15 @@ class Tensor(Methods, Variable, result=True):
             raise RuntimeError("can't assign Variable as its own grad: assign a .clone()")
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of {type(value).__name__}"
+                )
             for what in ("shape", "dtype", "device"):
                 found, expected = getattr(value, what), getattr(self, what)
                 if found != expected:
-                    raise RuntimeError(f"assigned grad has {what} {found}, but the tensor has {what} {expected}")
+                    raise RuntimeError(
+                        f"assigned grad has {what} {found}, but the tensor has {what} {expected}"
+                    )
         self._grad = value
 
     @grad.deleter
@@ -255,7 +261,8 @@ class Tensor(Methods, Variable, result=True):
     @property
     def retains_grad(self) -> bool:
         """Whether this is an intermediate tensor whose gradient is kept."""
-        return not self.is_leaf and "retain_grad" in (self._edge.hooks or {})
+        edge = self._edge
+        return edge is not None and not self.is_leaf and "retain_grad" in (edge.hooks or {})
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook` with the gradient of this tensor when it is known; what it returns replaces it."""
@@ -281,7 +288,9 @@ class Tensor(Methods, Variable, result=True):
         `gradient` has this tensor's shape, and may be left out for one element. `retain_graph` keeps the
         saved values for another backward; `create_graph` records the derivative, for higher orders.
         """
-        engine.backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+        engine.backward(
+            (self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs
+        )
 
     # --- the same values elsewhere ------------------------------------------------------------------------
 
@@ -304,7 +313,9 @@ class Tensor(Methods, Variable, result=True):
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"data: expected a Tensor, but got {type(value).__name__}: make one with torch.tensor(...)")
+            raise TypeError(
+                f"data: expected a Tensor, but got {type(value).__name__}: make one with torch.tensor(...)"
+            )
         if self.requires_grad and value.dtype.category < dtypes.FLOAT:
             raise RuntimeError(
                 f"data set to a tensor that requires gradients must be floating point or complex dtype, found {value.dtype}"
@@ -321,7 +332,12 @@ class Tensor(Methods, Variable, result=True):
 
     def __repr__(self) -> str:
         edge, dt, place = self.grad_fn, self.dtype, self.device
-        implied = dt in (dtypes.get_default_dtype(), dtypes.get_default_dtype().to_complex(), dtypes.int64, dtypes.bool_)
+        implied = dt in (
+            dtypes.get_default_dtype(),
+            dtypes.get_default_dtype().to_complex(),
+            dtypes.int64,
+            dtypes.bool_,
+        )
         return tensor_repr(
             self._host(),
             dtype=str(dt),
@@ -337,7 +353,9 @@ class Tensor(Methods, Variable, result=True):
     def item(self) -> Any:
         """The one element as a Python number."""
         if self.numel() != 1:
-            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar: use .tolist()")
+            raise RuntimeError(
+                f"a Tensor with {self.numel()} elements cannot be converted to Scalar: use .tolist()"
+            )
         return self._host().item()
 
     def tolist(self) -> Any:
@@ -352,7 +370,9 @@ class Tensor(Methods, Variable, result=True):
 
     def _scalar(self) -> Any:
         if self.numel() != 1:
-            raise ValueError(f"only one element tensors can be converted to Python scalars, found shape {list(self.shape)}")
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars, found shape {list(self.shape)}"
+            )
         return self.item()
 
     def __float__(self) -> float:
@@ -428,6 +448,20 @@ def _rebuild(cls: type[Tensor], values: Any, place: str, requires_grad: bool) ->
     tensor = object.__new__(cls)
     tensor._raw, tensor._edge = device(place).backend.from_numpy(values), None
     return tensor.requires_grad_(requires_grad)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtype:
+    """The dtype of an arithmetic operation between two tensors or numbers.
+
+    >>> result_type(creation.ones(2, dtype=dtypes.int8), 2.5)
+    torch.float32
+    """
+    return dtypes.result_type([x._raw if isinstance(x, Tensor) else x for x in (tensor1, tensor2)])
 
 
 class RemovableHandle:

@@ -38,6 +38,7 @@ ARITHMETIC = [
         "subtract", np.subtract, ANY, ANY, dtypes=COMPLEX, complex_grad=True, special=[(([INF], [INF]), [NAN])],
         errors=[(S(In(dtype="bool"), In(dtype="bool")), RuntimeError, "subtract is not implemented for torch.bool and torch.bool")],
     ),
+    elementwise("rsub", lambda a, b: b - a, ANY, ANY, dtypes="f d e l F D", complex_grad=True),
     elementwise(
         "multiply", np.multiply, ANY, ANY, dtypes=COMPLEX, complex_grad=True,
         special=[(([0.0, INF], [INF, -INF]), [NAN, -INF])],

@@ -181,16 +181,21 @@ def test_second_derivative(row: Row, sample: Sample) -> None:
     for dtype in "dD" if row.complex_grad else "d":
         arrays, tangents, _, cotangents = directional(row, sample, dtype)
 
+        rng = np.random.default_rng(2)
+        weights = [np.asarray(rng.standard_normal(t.shape)).astype(t.dtype) for t in tangents]
+
         def first(
-            step: float, arrays: Any = arrays, tangents: Any = tangents, cotangents: Any = cotangents
+            step: float,
+            arrays: Any = arrays,
+            tangents: Any = tangents,
+            cotangents: Any = cotangents,
+            weights: Any = weights,
         ) -> float:
             moved = {id(x): np.asarray(x + step * t) for x, t in zip(leaves(arrays), tangents, strict=True)}
             swap = lambda v: [swap(e) for e in v] if isinstance(v, list) else moved.get(id(v), v)
             _, gs = grads_of(row, sample, [swap(a) for a in arrays], cotangents)
             return sum(inner(g.numpy(), w) for g, w in zip(gs, weights, strict=True) if g is not None)
 
-        rng = np.random.default_rng(2)
-        weights = [np.asarray(rng.standard_normal(t.shape)).astype(t.dtype) for t in tangents]
         expected = (first(1e-5) - first(-1e-5)) / 2e-5
         xs, gs = grads_of(row, sample, arrays, cotangents, create_graph=True)
         used = [(g, w) for g, w in zip(gs, weights, strict=True) if g is not None and g.requires_grad]

@@ -113,7 +113,7 @@ class NumPyBackend(Backend, kernels.Kernels):
         return raw
 
     def stream(self, algorithm: str, seed: int) -> MT19937Stream | PhiloxStream:
-        return {"mt19937": MT19937Stream, "philox": PhiloxStream}[algorithm](seed)
+        return MT19937Stream(seed) if algorithm == "mt19937" else PhiloxStream(seed)
 
     def write(self, kernel: Any, raw: np.ndarray, *args: Any) -> None:
         """Write `kernel(raw, *args)` into `raw`, without a temporary array where the kernel is a ufunc."""

@@ -18,7 +18,16 @@ from .shapes import Shapes
 
 
 class Methods(
-    Elementwise, Reductions, Shapes, Indexing, Linalg, InPlace, InPlaceForms, Conversion, RandomFill, NumPyProtocols
+    Elementwise,
+    Reductions,
+    Shapes,
+    Indexing,
+    Linalg,
+    InPlace,
+    InPlaceForms,
+    Conversion,
+    RandomFill,
+    NumPyProtocols,
 ):
     """All of them."""
 

@@ -23,10 +23,14 @@ class Conversion(Variable):
         A tensor that requires grad, or that is not on the CPU, is refused unless `force` detaches and copies it.
         """
         if not force and self.requires_grad:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
         if self.device.type != "cpu":
             if not force:
-                raise TypeError(f"can't convert {self.device} tensor to numpy. Use tensor.cpu() to copy it to the host first.")
+                raise TypeError(
+                    f"can't convert {self.device} tensor to numpy. Use tensor.cpu() to copy it to the host first."
+                )
             return self._backend.to_numpy(self._raw)
         return storage.of(self).lend(self._raw)
 
@@ -119,31 +123,50 @@ class Conversion(Variable):
 
     def cuda(self, device: Any = None) -> Any:
         """This tensor on a CUDA device."""
-        return self.to("cuda" if device is None else Device("cuda", device) if isinstance(device, builtins.int) else device)
+        return self.to(
+            "cuda"
+            if device is None
+            else Device("cuda", device)
+            if isinstance(device, builtins.int)
+            else device
+        )
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """A new tensor with a copy of `data`, of this dtype and on this device unless given."""
         return creation.tensor(data, **_like(self, dtype, device), requires_grad=requires_grad)
 
-    def new_zeros(self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_zeros(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """Zeros of this dtype and on this device unless given."""
         return creation.zeros(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
 
-    def new_ones(self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_ones(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """Ones of this dtype and on this device unless given."""
         return creation.ones(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
 
-    def new_empty(self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_empty(
+        self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """Unspecified values of this dtype and on this device unless given."""
         return creation.empty(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
 
-    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_full(
+        self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Any:
         """One value, of this dtype and on this device unless given."""
         return creation.full(size, fill_value, **_like(self, dtype, device), requires_grad=requires_grad)
 
 
 def _like(tensor: Any, dtype: Dtype | None, device: Any) -> dict[str, Any]:
-    return {"dtype": dtypes.asked(dtype) or tensor.dtype, "device": tensor.device if device is None else device}
+    return {
+        "dtype": dtypes.asked(dtype) or tensor.dtype,
+        "device": tensor.device if device is None else device,
+    }
 
 
 def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device | None, Dtype | None, Any]:
@@ -171,7 +194,9 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device 
 def move(tensor: Any, place: Device) -> Any:
     """`tensor` on another device."""
     if tensor.requires_grad:
-        raise NotImplementedError(f"to({str(place)!r}): moving between devices is not differentiable in this release")
+        raise NotImplementedError(
+            f"to({str(place)!r}): moving between devices is not differentiable in this release"
+        )
     return creation.tensor(tensor, device=place)
 
 

@@ -262,7 +262,7 @@ class Elementwise(Operators, Comparison, Activation):
     @property
     def real(self) -> Tensor:
         """The real part, which shares the memory."""
-        return ops.real.call(self) if self.is_complex() else self  # type: ignore[return-value]
+        return ops.real.call(self) if self.is_complex() else self
 
     @property
     def imag(self) -> Tensor:
@@ -275,7 +275,7 @@ class Elementwise(Operators, Comparison, Activation):
 
     def conj(self) -> Tensor:
         """The complex conjugate; of a real tensor the tensor itself."""
-        return ops.conj.call(self) if self.is_complex() else self  # type: ignore[return-value]
+        return ops.conj.call(self) if self.is_complex() else self
 
     def conj_physical(self) -> Tensor:
         """The complex conjugate; of a real tensor the tensor itself."""

@@ -42,7 +42,9 @@ class Indexing(Sorting, IndexWriting):
         basic, advanced = keys.split(parts, self._raw)
         values = arguments.assignable(self, value, advanced)
         try:
-            raw = storage.prepare_write(self, "__setitem__", one_value=not isinstance(values, Variable), key=basic)
+            raw = storage.prepare_write(
+                self, "__setitem__", one_value=not isinstance(values, Variable), key=basic
+            )
             values = values._raw if isinstance(values, Variable) else values  # only now: see prepare_write
             self._raw = quiet.run_anyway(_set, BY_ARRAY[type(raw)], raw, basic, advanced, values)
         except IndexError as error:

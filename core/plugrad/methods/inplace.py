@@ -53,7 +53,9 @@ def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
         del raws  # to `prepare_write`, who holds an array is a graph
         x = storage.prepare_write(tensor, name)
         kernel = op.kernel(type(x))
-        quiet.run_anyway(BY_ARRAY[type(x)].write, kernel, x, *[a._raw if isinstance(a, Variable) else a for a in args])
+        quiet.run_anyway(
+            BY_ARRAY[type(x)].write, kernel, x, *[a._raw if isinstance(a, Variable) else a for a in args]
+        )
         return tensor
     del raws
     before = modes.set_grad_enabled(False)
@@ -73,7 +75,9 @@ def replace(tensor: Any, values: Any, name: str) -> Any:
             "an in-place operation cannot change the shape"
         )
     if not dtypes.can_cast(found, tensor.dtype):
-        raise RuntimeError(f"{name}: result type {found} can't be cast to the desired output type {tensor.dtype}")
+        raise RuntimeError(
+            f"{name}: result type {found} can't be cast to the desired output type {tensor.dtype}"
+        )
     return assign(tensor, values, name)
 
 
@@ -137,7 +141,11 @@ class InPlace(Variable):
 
     def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
         """Divide in place; `rounding_mode` is None, "trunc" or "floor"."""
-        op = ops.divide if rounding_mode is None else lambda t, other: t.div(other, rounding_mode=rounding_mode)
+        op = (
+            ops.divide
+            if rounding_mode is None
+            else lambda t, other: t.div(other, rounding_mode=rounding_mode)
+        )
         return write(self, op, other, name="div_")
 
     true_divide_ = divide_ = div_
@@ -193,7 +201,9 @@ class InPlace(Variable):
                     f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions: use copy_"
                 )
             return assign(self, value.to(self.dtype).item(), "fill_")
-        return assign(self, dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_"), "fill_")
+        return assign(
+            self, dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_"), "fill_"
+        )
 
     def zero_(self) -> Any:
         """Write zeros everywhere."""

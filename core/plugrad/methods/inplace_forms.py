@@ -16,7 +16,9 @@ def _values(name: str) -> Callable[..., Any]:
 
     def form(self: Any, *args: Any, **options: Any) -> Any:
         refuse_recorded_write(self, (*args, *options.values()), f"{name}_")
-        return replace(self, getattr(self, name)(*args, **options), f"{name}_")  # not recorded: see the line before
+        return replace(
+            self, getattr(self, name)(*args, **options), f"{name}_"
+        )  # not recorded: see the line before
 
     form.__name__ = f"{name}_"
     form.__doc__ = f"`{name}` in place."
@@ -28,7 +30,9 @@ def _shape(name: str) -> Callable[..., Any]:
 
     def form(self: Any, *args: Any) -> Any:
         if self._edge is not None:
-            raise InPlaceError(f"{name}_: not possible for a tensor that requires grad: use x = x.{name}(...)")
+            raise InPlaceError(
+                f"{name}_: not possible for a tensor that requires grad: use x = x.{name}(...)"
+            )
         view = getattr(self, name)(*args)
         self._raw = view._backend.alias(view._raw)
         storage.of(view).add(self)

@@ -31,7 +31,9 @@ class NumPyProtocols(Variable):
         values = self.numpy()
         if dtype is not None and values.dtype != dtype:
             if copy is False:
-                raise ValueError(f"__array__: {values.dtype} becomes {np.dtype(dtype)} only by a copy, which copy=False forbids")
+                raise ValueError(
+                    f"__array__: {values.dtype} becomes {np.dtype(dtype)} only by a copy, which copy=False forbids"
+                )
             return values.astype(dtype)
         return values.copy() if copy else values
 
@@ -82,4 +84,6 @@ def from_dlpack(ext_tensor: Any) -> Any:
     """A tensor over the memory of any array that speaks DLPack."""
     if isinstance(ext_tensor, Variable):
         return ext_tensor.detach()
-    return creation.from_numpy(ext_tensor if isinstance(ext_tensor, np.ndarray) else np.from_dlpack(ext_tensor))
+    return creation.from_numpy(
+        ext_tensor if isinstance(ext_tensor, np.ndarray) else np.from_dlpack(ext_tensor)
+    )

@@ -23,19 +23,19 @@ class Operators(Variable):
         return ops.add.call(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return ops.add.call(other, self)
+        return ops.add.call(self, other)
 
     def __sub__(self, other: Any) -> Tensor:
         return ops.subtract.call(self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return ops.subtract.call(other, self)
+        return ops.rsub.call(self, other)
 
     def __mul__(self, other: Any) -> Tensor:
         return ops.multiply.call(self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply.call(other, self)
+        return ops.multiply.call(self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
         return ops.divide.call(self, other)
@@ -65,7 +65,7 @@ class Operators(Variable):
         return ops.negative.call(self)
 
     def __pos__(self) -> Tensor:
-        return self  # type: ignore[return-value]
+        return self
 
     def __abs__(self) -> Tensor:
         return ops.abs_.call(self)

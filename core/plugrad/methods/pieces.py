@@ -217,7 +217,7 @@ class Pieces(Variable):
 
     def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
         """Zeros in one more dimension, with the last dimension of this tensor on a diagonal of two."""
-        *batch, n = self._raw.shape or (1,)
+        *batch, n = tuple(self._raw.shape) or (1,)
         dims = tuple(axes.one(d, self.ndim + 1, "diag_embed") for d in (dim1, dim2))
         if dims[0] == dims[1]:
             raise RuntimeError(f"diag_embed: diagonal dimensions cannot be identical {dim1}, {dim2}")

@@ -20,18 +20,24 @@ class RandomFill(Variable):
 
     def _float_dtype(self, name: str) -> Any:
         if self.dtype.category < dtypes.FLOAT:
-            raise NotImplementedError(f"{name}: not possible for {self.dtype}: convert the tensor with .float() first")
+            raise NotImplementedError(
+                f"{name}: not possible for {self.dtype}: convert the tensor with .float() first"
+            )
         return self.dtype.numpy
 
     def uniform_(self, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **bounds: float) -> Any:
         """Fill with uniform numbers from [`from`, `to`)."""
         low = bounds.pop("from", from_)
-        values = self._draw(generator, "uniform_").uniform(tuple(self.shape), self._float_dtype("uniform_"), low, to)
+        values = self._draw(generator, "uniform_").uniform(
+            tuple(self.shape), self._float_dtype("uniform_"), low, to
+        )
         return assign(self, values, "uniform_")
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
         """Fill with normal numbers."""
-        values = self._draw(generator, "normal_").normal(tuple(self.shape), self._float_dtype("normal_"), mean, std)
+        values = self._draw(generator, "normal_").normal(
+            tuple(self.shape), self._float_dtype("normal_"), mean, std
+        )
         return assign(self, values, "normal_")
 
     def random_(self, *bounds: Any, generator: Any = None, **named: Any) -> Any:
@@ -52,7 +58,9 @@ class RandomFill(Variable):
         else:
             low, high, wide = 0, end, dt.itemsize == 8
         if low >= high:
-            raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+            raise RuntimeError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            )
         values = self._draw(generator, "random_").randint(low, high, tuple(self.shape), dt.numpy, wide)
         return assign(self, values, "random_")
 
@@ -62,7 +70,9 @@ class RandomFill(Variable):
         if isinstance(p, Variable):
             random.check_probabilities(p, "bernoulli_")
             chance = p.detach().expand(self.shape)._host()
-        return assign(self, self._draw(generator, "bernoulli_").bernoulli(chance, tuple(self.shape)), "bernoulli_")
+        return assign(
+            self, self._draw(generator, "bernoulli_").bernoulli(chance, tuple(self.shape)), "bernoulli_"
+        )
 
     def bernoulli(self, p: Any = None, *, generator: Any = None) -> Any:
         """Ones with these probabilities, or with the probability `p`, else zeros: a new tensor."""

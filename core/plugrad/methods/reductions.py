@@ -198,7 +198,7 @@ class Reductions(Extrema):
         """
         if isinstance(p, str) and p != "fro":
             raise RuntimeError(f"norm: Order {p} not supported: the orders are numbers and 'fro'")
-        order = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+        order = 2.0 if p in ("fro", None) else float(p)
         x = _inexact(self, "norm")
         x = x if dtype is None else x.to(dtype)
         over = axes.many(dim, self.ndim, "norm")

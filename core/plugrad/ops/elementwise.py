@@ -23,6 +23,10 @@ zeros_like = elementwise("zeros_like", "x")
 
 add = elementwise("add", "a b", a=lambda g: g, b=lambda g: g)
 subtract = elementwise("subtract", "a b", node="SubBackward0", a=lambda g: g, b=lambda g: -g)
+#: `b - a`: PyTorch has a node of its own for a number minus a tensor.
+rsub = elementwise(
+    "rsub", "a b", node="RsubBackward1", a=lambda g: -g, b=lambda g: g, default=lambda a, b: b - a
+)
 multiply = elementwise("multiply", "a b", node="MulBackward0", a=lambda g, b: g * b, b=lambda g, a: g * a)
 divide = elementwise(
     "divide", "a b", result="float", node="DivBackward0", a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b
@@ -71,8 +75,8 @@ def _is_complex(x: Any) -> bool:
 def _power_by_base(g: Any, a: Any, b: Any) -> Any:
     if not hasattr(b, "shape"):
         if b == 2:
-            return g * (2 * a)
-        return zeros_like(g) if b == 0 else g * (b * a ** (b - 1))
+            return g * a * b
+        return zeros_like(g) if b == 0 else g * a ** (b - 1) * b
     # Where b is 0 the power is 1, whatever a is: keep 0 * inf and 0 * nan out.
     return g * (b * where((b == 0) & ~(abs_(a) > 0), 1, a) ** (b - 1.0))
 
