@@ -166,7 +166,8 @@ def backward(
     roots, cotangents = _start(_sequence(tensors), grad_tensors, create_graph, "backward")
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph)
+        run = _differentiate if create_graph else differentiate
+        run(roots, cotangents, retain_graph=retain, recorded=create_graph)
         return
     wanted = _sequence(inputs)
     if not wanted:

@@ -28,9 +28,10 @@ class Modes:
 
     def set_grad_enabled(self, enabled: bool) -> bool:
         """Switch recording on or off in the calling thread; returns what it was."""
-        was = self.thread.grad_enabled
+        thread = self.thread
+        was = thread.grad_enabled
         if was != enabled:
-            self.thread.grad_enabled = enabled
+            thread.grad_enabled = enabled
             with self._lock:
                 self.word += -1 if enabled else 1
         return was
@@ -48,15 +49,15 @@ class _GradMode:
     """A context manager and decorator that sets the grad mode of the calling thread."""
 
     enabled: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    #: The modes to go back to, innermost first: one object may be entered more than once.
+    _before: Any = None
 
     def __enter__(self) -> None:
-        self._before.append(modes.set_grad_enabled(self.enabled))
+        self._before = modes.set_grad_enabled(self.enabled), self._before
 
     def __exit__(self, *error: object) -> None:
-        modes.set_grad_enabled(self._before.pop())
+        was, self._before = self._before
+        modes.set_grad_enabled(was)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:

@@ -116,6 +116,8 @@ class Op:
     def positional(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
         """The parameters that `args` leaves open, in their order."""
         given = len(args) - (1 if self.variadic else len(self.inputs))
+        if given == len(self.params):
+            return []
         return [params.get(name, default) for name, default in list(self.params.items())[given:]]
 
     # Made at the first use: generating all of them at import would cost tens of milliseconds.

@@ -21,11 +21,13 @@ from .graph import Variable
 class Storage:
     """The memory that a group of tensors shares: who they are, and who outside knows it."""
 
-    __slots__ = ("_lent", "_members", "_prune_at", "pinned", "version")
+    __slots__ = ("_lent", "_members", "_prune_at", "pinned", "plain", "version")
 
     def __init__(self) -> None:
         #: Whether the memory came from outside, whose references nobody can count: then it never moves.
         self.pinned = False
+        #: Whether the memory of its one member is known to be writable, its elements not to overlap.
+        self.plain = False
         self.version = 0
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
@@ -37,6 +39,7 @@ class Storage:
             self._members = [m for m in self._members if m[1]() is not None]
             self._prune_at = 2 * len(self._members) + 16
         self._members.append((weakref.ref(tensor), weakref.ref(tensor._raw)))
+        self.plain = False
         tensor._storage = self
 
     def lend(self, raw: Any) -> Any:
@@ -148,7 +151,7 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
     """
     storage = of(tensor)
     private = storage.is_private(tensor._raw)
-    if not private or storage.pinned:  # new memory is writable, and dense
+    if not private or (storage.pinned and not storage.plain):  # new memory is writable, and dense
         if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):
             raise RuntimeError(f"{op}: the memory of the tensor is read-only: write to a .clone() instead")
         if not one_value and _overlaps_itself(tensor._raw, key):
@@ -156,6 +159,7 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
                 f"{op}: unsupported operation: more than one element of the written-to tensor refers to a single "
                 "memory location. Please clone() the tensor before performing the operation."
             )
+        storage.plain = private and not one_value and key is None
     if not private and storage.saved_in_a_graph():
         span = BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
         if storage.saved_in_a_graph(span) and not (_forget_errors() and not storage.saved_in_a_graph(span)):

@@ -67,8 +67,8 @@ def two_layer_by_hand() -> Callable[[], None]:
         grad_h = grad_y_pred.dot(w2.T)
         grad_h[h < 0] = 0
         grad_w1 = x.T.dot(grad_h)
-        w1[...] -= rate * grad_w1
-        w2[...] -= rate * grad_w2
+        np.subtract(w1, rate * grad_w1, out=w1)
+        np.subtract(w2, rate * grad_w2, out=w2)
 
     return step
 

@@ -109,7 +109,10 @@ class NumPyBackend(Backend, kernels.Kernels):
         return raw.__array_interface__["data"][0]
 
     def setitem(self, raw: np.ndarray, key: Any, value: Any) -> np.ndarray:
-        raw[key] = value
+        if key is ... and type(value) in (int, float):
+            raw.fill(value)
+        else:
+            raw[key] = value
         return raw
 
     def stream(self, algorithm: str, seed: int) -> MT19937Stream | PhiloxStream:

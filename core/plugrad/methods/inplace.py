@@ -32,32 +32,29 @@ def refuse_recorded_write(tensor: Any, others: tuple[Any, ...], name: str) -> No
         )
 
 
-def _fits(x: Any, op: Any, raws: list[Any]) -> bool:
+def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
     """Whether the kernel of `op` can write straight into `x`: its result has this dtype and shape."""
-    if not isinstance(op, Op) or op.result != "same" or x.dtype not in dtypes.REAL:
+    if op.__class__ is not Op or op.result != "same" or x.dtype not in dtypes.REAL:
         return False
-    for raw in raws:
-        if type(raw) is type(x):
-            if raw.dtype is not x.dtype or raw.shape not in (x.shape, ()):
+    for a in args:
+        if isinstance(a, Variable):
+            raw = a._raw
+            if type(raw) is not type(x) or raw.dtype is not x.dtype or raw.shape not in (x.shape, ()):
                 return False
-        elif type(raw) is not float and type(raw) is not int:
+        elif type(a) is not float and type(a) is not int:
             return False
     return True
 
 
 def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
-    refuse_recorded_write(tensor, args, name)
-    raws = [a._raw if isinstance(a, Variable) else a for a in args]
-    if _fits(tensor._raw, op, raws):
-        del raws  # to `prepare_write`, who holds an array is a graph
+    if not modes.word or modes.thread.grad_enabled:
+        refuse_recorded_write(tensor, args, name)
+    if _fits(tensor._raw, op, args):
         x = storage.prepare_write(tensor, name)
-        kernel = op.kernel(type(x))
-        quiet.run_anyway(
-            BY_ARRAY[type(x)].write, kernel, x, *[a._raw if isinstance(a, Variable) else a for a in args]
-        )
+        raws = [a._raw if isinstance(a, Variable) else a for a in args]  # only now: see `prepare_write`
+        quiet.run_anyway(BY_ARRAY[type(x)].write, op.kernel(type(x)), x, *raws)
         return tensor
-    del raws
     before = modes.set_grad_enabled(False)
     try:
         y = op(tensor, *args)

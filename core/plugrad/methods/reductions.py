@@ -16,6 +16,8 @@ def _summable(x: Any, dtype: dtypes.dtype | None) -> Any:
     """`x` as `dtype`; else integers and booleans as int64."""
     if dtype is not None:
         return x.to(dtype)
+    if x._raw.dtype in dtypes.REAL:
+        return x
     return x if dtypes.of(x._raw.dtype).category >= dtypes.FLOAT else x.to(dtypes.int64)
 
 
