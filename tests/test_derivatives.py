@@ -238,3 +238,19 @@ def test_mixed_dtypes_as_in_pytorch(one: str, two: str, recorded: bool) -> None:
     assert as_numbers(product_grads(torch, one, two, recorded)) == as_numbers(
         product_grads(oracle, one, two, recorded)
     )
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu", "hardtanh"])
+def test_the_gradient_of_a_piecewise_linear_gradient_is_zero(name: str) -> None:
+    x = torch.tensor([-1.0, 0.25, 2.0], requires_grad=True)
+    (g,) = torch.autograd.grad(getattr(torch.nn.functional, name)(x).sum(), x, create_graph=True)
+    (g * g).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_leaf_that_changed_its_shape_is_told_so() -> None:
+    x = torch.ones(3, requires_grad=True)
+    y = x.sum()
+    x.data = torch.ones(5)
+    with pytest.raises(RuntimeError, match=r"a gradient of shape \[3\] arrived at a leaf of shape \[5\]"):
+        y.backward()

@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-HEAVY = "cupy, pyopencl, matplotlib, importlib.metadata, pluggy, scipy, torch, plugrad_backends".split(", ")
+HEAVY = [
+    "cupy",
+    "pyopencl",
+    "matplotlib",
+    "importlib.metadata",
+    "pluggy",
+    "scipy",
+    "torch",
+    "plugrad_backends",
+]
 
 
 def loaded_after(program: str) -> set[str]:

@@ -396,3 +396,8 @@ def test_real_and_imag_share_the_memory() -> None:
     real, imag = z.real.numpy(), z.imag.numpy()
     z.numpy()[0] = 3 + 4j
     assert (real.tolist(), imag.tolist()) == ([3.0], [4.0])
+
+
+def test_float_power_takes_a_number_first() -> None:
+    found = plugrad.float_power(2, plugrad.tensor([1.0, 3.0]))
+    assert (found.tolist(), str(found.dtype)) == ([2.0, 8.0], "torch.float64")

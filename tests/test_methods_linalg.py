@@ -330,3 +330,8 @@ def test_complex_products(call: Any) -> None:
         assert np.sum(np.conj(leaf.grad.numpy()) * step).real == pytest.approx(
             np.sum(np.conj(g) * slope).real, rel=1e-5
         )
+
+
+def test_the_trace_of_integers_is_int64() -> None:
+    found = torch.trace(torch.full((3, 3), 100, dtype=torch.int8))
+    assert (found.item(), str(found.dtype)) == (300, "torch.int64")

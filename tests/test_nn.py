@@ -390,7 +390,10 @@ def test_linear() -> None:
         F.linear(torch.ones(1, 3), weight, bias)
     y = nn.Linear(2, 3)(torch.ones(4, 2))
     assert y.grad_fn.name() == "AddmmBackward0"
-    assert [f.name() for f, _ in y.grad_fn.next_functions if f] == ["AccumulateGrad", "TBackward0"]
+    assert [f.name() for f, _ in y.grad_fn.next_functions if f] == [
+        "torch::autograd::AccumulateGrad",
+        "TBackward0",
+    ]
 
 
 def test_dropout() -> None:
@@ -684,3 +687,13 @@ def test_parameters_as_a_vector() -> None:
     nn.utils.vector_to_parameters(torch.tensor([1.0, 2.0, 3.0]), net.parameters())
     assert net.weight.tolist() == [[1.0, 2.0]] and net.bias.tolist() == [3.0]
     assert nn.utils.parameters_to_vector(net.parameters()).tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_an_ignored_target_leaves_the_dtype(dtype: str, reduction: str) -> None:
+    x = torch.ones(2, 3, dtype=getattr(torch, dtype), requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(x, torch.tensor([0, -100]), reduction=reduction)
+    assert str(loss.dtype) == f"torch.{dtype}"
+    loss.sum().backward()
+    assert x.grad.dtype is x.dtype

@@ -252,9 +252,9 @@ SCHEDULES = [
 
 @pytest.mark.parametrize(("name", "args", "expected"), SCHEDULES, ids=[row[0] for row in SCHEDULES])
 def test_schedules(name: str, args: tuple[Any, ...], expected: list[float]) -> None:
-    def schedule(last_epoch: int = -1, initial: float | None = None) -> tuple[Any, Any]:
-        group = {"params": [start()]} if initial is None else {"params": [start()], "initial_lr": initial}
-        optimizer = optim.SGD([group], lr=1.0)
+    def schedule(last_epoch: int = -1, lr: float = 1.0) -> tuple[Any, Any]:
+        group = {"params": [start()]} if last_epoch == -1 else {"params": [start()], "initial_lr": 1.0}
+        optimizer = optim.SGD([group], lr=lr)
         return optimizer, getattr(optim.lr_scheduler, name)(optimizer, *args, last_epoch=last_epoch)
 
     optimizer, scheduler = schedule()
@@ -266,10 +266,26 @@ def test_schedules(name: str, args: tuple[Any, ...], expected: list[float]) -> N
         scheduler.step()
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
-    resumed, _ = schedule(last_epoch=2, initial=1.0)
-    assert resumed.param_groups[0]["lr"] == found[3]
-    optimizer, loaded = schedule()
+    resumed, _ = schedule(last_epoch=2, lr=found[3])
+    assert resumed.param_groups[0]["lr"] == pytest.approx(found[3])
+    another, loaded = schedule()
+    another.load_state_dict(optimizer.state_dict())
     loaded.load_state_dict(pickle.loads(pickle.dumps(scheduler.state_dict())))
     loaded.step()
     scheduler.step()
     assert loaded.get_last_lr() == scheduler.get_last_lr()
+
+
+def test_schedulers_of_one_optimizer_compose() -> None:
+    optimizer = optim.SGD([start()], lr=1.0)
+    schedules = optim.lr_scheduler.ExponentialLR(optimizer, 0.9), optim.lr_scheduler.StepLR(optimizer, 2, 0.1)
+    found = []
+    for _ in range(4):
+        optimizer.step()
+        for scheduler in schedules:
+            scheduler.step()
+        found.append(optimizer.param_groups[0]["lr"])
+    np.testing.assert_allclose(found, [0.9, 0.081, 0.0729, 0.006561], rtol=1e-12)
+    optimizer.param_groups[0]["lr"] = 0.5  # set by hand: gone on from
+    schedules[0].step()
+    assert optimizer.param_groups[0]["lr"] == 0.45

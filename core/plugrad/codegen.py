@@ -141,6 +141,7 @@ def make_node(op: Op) -> type[Node]:
         "recover": _recover,
         "run": quiet.run,
         "no_formula": _no_formula,
+        "connected": connected,
         "materialize": materialize,
     }
     raw_results, recorded_results = [], []
@@ -154,7 +155,9 @@ def make_node(op: Op) -> type[Node]:
             namespace[f"f{i}"] = formula.fn
             slots = saves.arguments[name]
             call = f"run(f{i}, {', '.join('g' if k == 'g' else f'n.{s}' for s, k in slots)})"
-            recorded = f"f{i}({', '.join(_recorded_argument(op, s, k) for s, k in slots)})"
+            arguments = ", ".join(_recorded_argument(op, s, k) for s, k in slots)
+            linear = op.kind in ("linear", "multilinear")  # these formulas do not depend on their own input
+            recorded = f"f{i}({arguments})" if linear else f"connected(f{i}, {arguments})"
         raw_results.append(f"None if e{i} is None else {call}")
         recorded_results.append(f"None if e{i} is None else {recorded}")
     large = [slot for slot, (kind, _) in saves.slots.items() if kind in ("input", "y")]
@@ -214,6 +217,36 @@ def _recorded_argument(op: Op, slot: str, kind: str) -> str:
     if kind == "input":
         return f"rewrap(n.{slot}, e{op.inputs.index(slot)})"
     return f"n.{slot}"
+
+
+def connected(formula: Any, *args: Any) -> Any:
+    """A recorded formula's result; where it depends on its arguments by comparisons alone, its derivative is zero.
+
+    So the gradient of relu's gradient is 0 as in PyTorch, and no missing graph.
+    """
+    result = formula(*args)
+    if isinstance(result, Variable) and result._edge is None:
+        sources = [a for a in args if isinstance(a, Variable) and a._edge is not None]
+        if sources:
+            node = ZerosBackward0()
+            node.edges, node.hooks = tuple(a._edge for a in sources), None
+            node.metas = tuple((type(a._raw), meta(a._raw)) for a in sources)
+            result = wrap(result._raw, node)
+    return result
+
+
+class ZerosBackward0(Node):
+    """A derivative that is zero everywhere."""
+
+    __slots__ = ("metas",)
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        """Zeros for each input."""
+        return tuple(BY_ARRAY[array_type].zeros(m.shape, m.dtype) for array_type, m in self.metas)
+
+    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
+        """Zeros for each input."""
+        return tuple(wrap(zeros) for zeros in self.backward(g))
 
 
 def _rewrap(value: Any, edge: Node | None) -> Any:

@@ -86,7 +86,7 @@ class Node:
         """Let go of the saved values: the next `backward` of this node raises."""
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{type(self).__name__} object at {id(self):#x}>"
 
 
 class Port(Node):
@@ -110,6 +110,10 @@ class AccumulateGrad(Node):
     def __init__(self, leaf: Any) -> None:
         self._leaf = weakref.ref(leaf)
         self.edges, self.hooks = (), None
+
+    def name(self) -> str:
+        """The name that PyTorch gives it."""
+        return "torch::autograd::AccumulateGrad"
 
     @property
     def variable(self) -> Any:

@@ -223,7 +223,13 @@ class Tensor(Methods, Variable, result=True):
     def _accumulate_grad(self, g: Any) -> None:
         raw = self._raw
         if g.shape != raw.shape or g.dtype is not raw.dtype:
+            found = tuple(g.shape)
             g = conform(g, Meta(raw.shape, dtypes.of(raw.dtype)))
+            if tuple(g.shape) != tuple(raw.shape):
+                raise RuntimeError(
+                    f"backward: a gradient of shape {list(found)} arrived at a leaf of shape {list(raw.shape)}: "
+                    "its .data was given another shape after the forward"
+                )
         backend = BY_ARRAY[type(raw)]
         with _accumulating:
             grad = self._grad

@@ -23,7 +23,11 @@ class LossKernels:
             losses[ignored] = 0
         if reduction == "none":
             return losses.reshape(target.shape)
-        return losses.sum() / _total(index, ignored, weight) if reduction == "mean" else losses.sum()
+        return (
+            np.divide(losses.sum(), _total(index, ignored, weight), dtype=losses.dtype)
+            if reduction == "mean"
+            else losses.sum()
+        )
 
     @staticmethod
     def nll_loss_backward(
@@ -72,6 +76,6 @@ def _all_below(index: np.ndarray, classes: int) -> bool:
 def _total(index: np.ndarray, ignored: np.ndarray | None, weight: Any) -> Any:
     """The sum of the weights of the targets that count."""
     if weight is None:
-        return index.size if ignored is None else index.size - np.count_nonzero(ignored)
+        return index.size - (0 if ignored is None else int(np.count_nonzero(ignored)))
     weights = weight[index]
     return weights.sum() if ignored is None else weights[~ignored].sum()

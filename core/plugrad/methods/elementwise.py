@@ -104,8 +104,9 @@ class Elementwise(Operators, Comparison, Activation):
 
     def float_power(self, exponent: Any) -> Tensor:
         """Each element to the power of `exponent`, calculated in float64 or complex128."""
-        wide = dtypes.complex128 if self.is_complex() or isinstance(exponent, complex) else dtypes.float64
-        return ops.pow_.call(self.to(wide), exponent.to(wide) if isinstance(exponent, Variable) else exponent)
+        given = [v.dtype if isinstance(v, Variable) else dtypes.of_scalar(v) for v in (self, exponent)]
+        wide = dtypes.complex128 if any(dt.is_complex for dt in given) else dtypes.float64
+        return ops.pow_.call(*(v.to(wide) if isinstance(v, Variable) else v for v in (self, exponent)))
 
     def square(self) -> Tensor:
         """The square of each element."""

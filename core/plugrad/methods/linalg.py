@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
+from .. import dtypes, ops
 from ..graph import Variable
 from . import results
 
@@ -120,7 +120,8 @@ class Linalg(Variable):
         """The sum of the main diagonal of a matrix."""
         if self.ndim != 2:
             raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
-        return ops.trace_.call(self)
+        x = self if self.dtype.category >= dtypes.FLOAT else self.to(dtypes.int64)
+        return ops.trace_.call(x)
 
     def kron(self, other: Any) -> Any:
         """The Kronecker product: every element of this tensor times the whole of the other."""
