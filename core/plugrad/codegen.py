@@ -5,7 +5,7 @@ function that calls the kernel and fills such a node. For `multiply` (`a=g * b`,
 
     def multiply(a, b):                               class MulBackward0(Node):
         try:                                              __slots__ = ("a", "b")
-            ...raw arrays, of one dtype and shape...      def backward(n, g):
+            ...raw arrays, of one real dtype...          def backward(n, g):
             y = run(kernels[type(x0)], x0, x1)                e0, e1 = n.edges
         except Exception:                                     return (None if e0 is None else run(f0, g, n.b),
             return general(a, b)                                      None if e1 is None else run(f1, g, n.a))
@@ -13,7 +13,7 @@ function that calls the kernel and fills such a node. For `multiply` (`a=g * b`,
         n.b = x1 if e0 is not None else None
         n.a = x0 if e1 is not None else None
 
-Everything out of the ordinary (promotion, broadcasting, complex numbers, operands that are no tensors, modes,
+Everything out of the ordinary (promotion, complex numbers, operands that are no tensors, modes,
 errors) is `Op.general`'s, so the fast path need not be right about it: any exception ends there too.
 """
 
@@ -279,6 +279,7 @@ def make_call(op: Op) -> Any:
         "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "modes": modes,
         "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result,
         "_Node": op.node if op.formulas else None, "share": share,
+        "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) == 2 else None,
         **{f"default_{p}": value for p, value in op.params.items()},
     }  # fmt: skip
     inputs, arity = op.inputs, len(op.inputs)
@@ -289,7 +290,7 @@ def make_call(op: Op) -> Any:
             f"if {' and '.join(f'{e} is None' for e in edges)} or (modes.word and not modes.thread.grad_enabled):",
             "    _out._edge = None",
             "    return _out",
-            "_out._edge = _n = _Node()",
+            *(_BROADCAST_NODE if op.broadcasts and arity == 2 else ["_out._edge = _n = _Node()"]),
             f"_n.edges = ({', '.join(edges)},)",
             "_n.hooks = None",
             *op.saves.fill(["_raw0", "_raw1"], edges),
@@ -313,6 +314,15 @@ def make_call(op: Op) -> Any:
     return define("\n".join(lines), namespace, f"call of {op.name}")[op.python_name]
 
 
+#: Where the shapes differ, the node that undoes the broadcasting.
+_BROADCAST_NODE = [
+    "if _alike:",
+    "    _n = _Node()",
+    "else:",
+    "    _n = _Adapted(); _n.input_metas = meta(_raw0), meta(_raw1); _n.conjugate = False",
+    "_out._edge = _n",
+]
+
 #: float32 is asked about first, since a look into a set costs 0.04 µs.
 _UNCOMMON = "_d is not FLOAT32 and _d not in REAL"
 
@@ -325,9 +335,7 @@ def _one_operand(op: Op) -> list[str]:
 def _two_operands(op: Op) -> list[str]:
     """The statements that find `_raw0`, `_raw1` and their edges: two tensors alike, or a tensor and a Python number."""
     a, b = op.inputs
-    unlike = "type(_raw1) is not type(_x) or _raw1.dtype is not _d" + (
-        " or _raw1.shape != _x.shape" if op.broadcasts else ""
-    )
+    unlike = "type(_raw1) is not type(_x) or _raw1.dtype is not _d"
     tensors = [
         f"_x = _raw0 = {a}._raw; _raw1 = {b}._raw; _d = _x.dtype; _edge0 = {a}._edge; _edge1 = {b}._edge",
         f"if {_UNCOMMON} or {unlike}: raise TypeError",
@@ -339,12 +347,13 @@ def _two_operands(op: Op) -> list[str]:
         # NumPy takes a float 0.1 µs faster than an int, and the other operand is of a real dtype.
         "if _tb is float or _tb is int:",
         f"    _x = _raw0 = {a}._raw; _d = _x.dtype; _edge0 = {a}._edge",
-        f"    _raw1 = {b} if _tb is float else float({b}); _edge1 = None",
+        f"    _raw1 = {b} if _tb is float else float({b}); _edge1 = None; _alike = True",
         f"    if {_UNCOMMON}: raise TypeError",
         "elif _ta is float or _ta is int:",
-        f"    _raw0 = {a} if _ta is float else float({a}); _edge0 = None",
+        f"    _raw0 = {a} if _ta is float else float({a}); _edge0 = None; _alike = True",
         f"    _x = _raw1 = {b}._raw; _d = _x.dtype; _edge1 = {b}._edge",
         f"    if {_UNCOMMON}: raise TypeError",
         "else:",
         *(f"    {line}" for line in tensors),
+        "    _alike = _raw1.shape == _x.shape",
     ]
