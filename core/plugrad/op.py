@@ -184,9 +184,9 @@ class Op:
             return value
         backend = backends.BY_ARRAY.get(type(value))
         if backend is not None:
-            return (
-                wrap(backend.copy(value)) if type(value) is backend.array_type else value.item()
-            )  # it is not ours: copied
+            if type(value) is not backend.array_type:
+                return value.item()
+            return wrap(backend.copy(value))  # its owner may write to it
         if isinstance(value, (int, float, complex)):
             return value
         name = self.inputs[0 if self.variadic else i]

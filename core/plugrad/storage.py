@@ -92,9 +92,7 @@ class Storage:
             tensor._raw = raw
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
         memory = getattr(raw, "base", None)
-        if (
-            memory is not None
-        ):  # a member without a tensor, so that views that nobody entered are noticed, too
+        if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed
             self._members.append((None, weakref.ref(memory)))
 
 

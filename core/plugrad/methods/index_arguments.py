@@ -12,6 +12,7 @@ from . import keys
 
 
 def number(value: Any, asked: str) -> Any:
+    """`value` as a Python number; RuntimeError for a tensor with dimensions or a graph."""
     if isinstance(value, Variable):
         if value.ndim or value.requires_grad:
             raise RuntimeError(
@@ -36,6 +37,7 @@ def integers(tensor: Any, index: Any, asked: str) -> Any:
 def in_range(
     indices: Any, dim: int, size: int, asked: str, error: type[Exception], negative: bool = False
 ) -> None:
+    """Raise `error` for an index outside a dimension of `size`; `negative` ones may count from its end."""
     host = keys.on_host(indices)
     low = -size if negative else 0
     if host.size and not low <= host.min() <= host.max() < size:
@@ -57,6 +59,7 @@ def slices_along(
 
 
 def check_slices(tensor: Any, dim: int, indices: Any, source: Any, asked: str) -> None:
+    """Raise unless `source` has a slice along `dim` for each index, shaped like those of `tensor`."""
     shape, found = list(tensor.shape), list(source.shape)
     if len(found) == len(shape) and found[dim : dim + 1] != list(indices.shape):
         raise RuntimeError(
