@@ -106,9 +106,9 @@ class Backend:
         """`raw` with `value`, broadcast and cast, written to `raw[key]`: the same object where arrays are mutable."""
         raise NotImplementedError
 
-    def write(self, kernel: Any, raw: Any, *args: Any) -> None:
-        """Write `kernel(raw, *args)`, of the shape and dtype of `raw`, into `raw`."""
-        self.setitem(raw, ..., kernel(raw, *args))
+    def writer(self, kernel: Any) -> Any:
+        """`kernel` with one more argument at the end: the array to write the result into, of its shape and dtype."""
+        return lambda *args: self.setitem(args[-1], ..., kernel(*args[:-1]))
 
     def stream(self, algorithm: str, seed: int) -> Any:
         """A stream of random numbers: "mt19937" (PyTorch's on the CPU) or "philox" (equal bits everywhere)."""

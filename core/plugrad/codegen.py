@@ -20,15 +20,15 @@ errors) is `Op.general`'s, so the fast path need not be right about it: any exce
 from __future__ import annotations
 
 import dis
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import quiet
 from .backend import BY_ARRAY, as_array
-from .dtypes import REAL, float32, of
+from .dtypes import BY_RAW, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
 from .graph import Meta, Node, Variable, wrap
-from .modes import modes
+from .modes import NO_GRAD, active, thread
 from .storage import share
 
 if TYPE_CHECKING:
@@ -66,6 +66,32 @@ class Formula:
         self.names = code.co_varnames[: code.co_argcount]
         self.metadata = metadata_only(code)
         self.is_identity = self.names == ("g",) and code.co_code == _IDENTITY
+
+
+def on_raw_arrays(formula: Any) -> Any:
+    """`formula`, with the ops that it names itself replaced by their `raw` functions: a frame less for each."""
+    names, known = formula.__code__.co_names, formula.__globals__
+    ops = {n: known[n].raw for n in names if hasattr(known.get(n), "kernels")}
+    if not ops:
+        return formula
+    return FunctionType(formula.__code__, {**known, **ops}, formula.__name__, None, formula.__closure__)
+
+
+def make_raw(op: Op) -> Any:
+    """The function that runs the kernel of `op` on raw arrays; anything else goes to the op itself."""
+    parameters = "".join(f", {p}=default_{p}" for p in op.params)
+    names = ", ".join([*op.inputs, *op.params])
+    first = f"{op.inputs[0]}[0]" if op.variadic else op.inputs[0]
+    source = f"""
+def {op.python_name}({", ".join(op.inputs)}{parameters}):
+    try:
+        kernel = kernels[type({first})]
+    except KeyError:
+        return op({names})
+    return kernel({names})
+"""
+    namespace = {"kernels": op.kernels, "op": op, **{f"default_{p}": v for p, v in op.params.items()}}
+    return define(source, namespace, f"kernel of {op.name}")[op.python_name]
 
 
 def define(source: str, namespace: dict[str, Any], filename: str) -> dict[str, Any]:
@@ -129,7 +155,16 @@ class Saves:
 
 def meta(raw: Any) -> Meta:
     """The shape and dtype of a raw array; of a Python number, those of a 0-d array."""
-    return Meta(raw.shape, of(raw.dtype)) if hasattr(raw, "shape") else Meta((), None)
+    m = _new_meta(Meta)
+    try:
+        m.shape = shape = raw.shape
+        m.ndim, m.dtype = len(shape), BY_RAW[raw.dtype]
+    except (AttributeError, KeyError):
+        return Meta(raw.shape, of(raw.dtype)) if hasattr(raw, "shape") else Meta((), None)
+    return m
+
+
+_new_meta = object.__new__
 
 
 def make_node(op: Op) -> type[Node]:
@@ -152,9 +187,9 @@ def make_node(op: Op) -> type[Node]:
         elif formula.is_identity:
             call = recorded = "g"
         else:
-            namespace[f"f{i}"] = formula.fn
+            namespace[f"f{i}"], namespace[f"r{i}"] = formula.fn, on_raw_arrays(formula.fn)
             slots = saves.arguments[name]
-            call = f"run(f{i}, {', '.join('g' if k == 'g' else f'n.{s}' for s, k in slots)})"
+            call = f"run(r{i}, {', '.join('g' if k == 'g' else f'n.{s}' for s, k in slots)})"
             arguments = ", ".join(_recorded_argument(op, s, k) for s, k in slots)
             linear = op.kind in ("linear", "multilinear")  # these formulas do not depend on their own input
             recorded = f"f{i}({arguments})" if linear else f"connected(f{i}, {arguments})"
@@ -167,6 +202,12 @@ def make_node(op: Op) -> type[Node]:
         unpack, raw_result, recorded_result = "e0 = n", raw_results[0], recorded_results[0]
     if op.outputs:
         unpack += "; g = materialize(g, n.output_metas)"
+    release = "pass"
+    if large:  # they may be gone already, after a backward that had no need of them
+        release = f"""try:
+        del {", ".join(f"n.{slot}" for slot in large)}
+    except AttributeError:
+        pass"""
     source = f"""
 def backward(n, g, run=run):
     {unpack}
@@ -180,16 +221,19 @@ def backward_recorded(n, g):
         return {recorded_result}
     except AttributeError as error:
         return recover(None, n, g, error)
-def release(n):
+def consume(n, g, run=run):
+    {unpack}
     try:
-        {"del " + ", ".join(f"n.{slot}" for slot in large) if large else "pass"}
-    except AttributeError:
-        pass  # released before, by a backward that had no need of them
+        grads = {raw_result}
+    except (RuntimeError, AttributeError) as error:
+        return recover(consume, n, g, error)
+    {release}
+    return grads
+def release(n):
+    {release}
 """
     define(source, namespace, f"backward of {op.name}")
-    members = {name: namespace[name] for name in ("backward", "backward_recorded")}
-    if large:
-        members["release"] = namespace["release"]
+    members = {name: namespace[name] for name in ("backward", "consume", "backward_recorded", "release")}
     doc = f"The node that `{op.name}` records."
     kept = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
     return type(op.node_name, (Node,), {"__slots__": kept, "__doc__": doc, "saves": large, **members})
@@ -276,7 +320,7 @@ def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
 def make_call(op: Op) -> Any:
     """The function that calls `op` on tensors in the ordinary case: one or two inputs of one real dtype."""
     namespace: dict[str, Any] = {
-        "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "modes": modes,
+        "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "active": active, "thread": thread,
         "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result,
         "_Node": op.node if op.formulas else None, "share": share,
         "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) == 2 else None,
@@ -287,7 +331,7 @@ def make_call(op: Op) -> Any:
     record = ["_out._edge = None"]
     if op.formulas:
         record = [
-            f"if {' and '.join(f'{e} is None' for e in edges)} or (modes.word and not modes.thread.grad_enabled):",
+            f"if {' and '.join(f'{e} is None' for e in edges)} or (active and thread.mode & {NO_GRAD}):",
             "    _out._edge = None",
             "    return _out",
             *(_BROADCAST_NODE if op.broadcasts and arity == 2 else ["_out._edge = _n = _Node()"]),
@@ -301,10 +345,10 @@ def make_call(op: Op) -> Any:
         f"def {op.python_name}({', '.join([*inputs, *(f'{p}=default_{p}' for p in op.params)])}):",
         "    try:",
         *(f"        {line}" for line in (_two_operands(op) if arity == 2 else _one_operand(op))),
-        f"        y = run(kernels[type(_x)], {', '.join(['_raw0', '_raw1'][:arity] + list(op.params))})",
+        f"        _t = type(_x); y = run(kernels[_t], {', '.join(['_raw0', '_raw1'][:arity] + list(op.params))})",
         "    except Exception:",
         f"        return general({', '.join([*inputs, *op.params])})",
-        "    if type(y) is not type(_x):",
+        "    if type(y) is not _t:",
         "        y = as_array(y)",
         "    _out = new(Tensor)",
         "    _out._raw = y",

@@ -75,7 +75,7 @@ ALL = (
 )  # fmt: skip
 
 #: From the dtype object of an array library to ours.
-_BY_RAW: dict[Any, dtype] = {}
+BY_RAW: dict[Any, dtype] = {}
 #: The raw dtypes that the fast path of an op serves: real floating point.
 REAL: set[Any] = set()
 #: The raw dtypes whose derivatives follow the conjugate convention.
@@ -84,7 +84,7 @@ COMPLEX: set[Any] = set()
 
 def register(raw: Any, dt: dtype) -> None:
     """Say that the array library's dtype object `raw` means `dt`."""
-    _BY_RAW[raw] = dt
+    BY_RAW[raw] = dt
     if dt.category == FLOAT:
         REAL.add(raw)
     elif dt.category == COMPLEX_:
@@ -99,7 +99,7 @@ for _dt in ALL:
 def of(raw: Any) -> dtype:
     """The dtype of ours for an array library's dtype object; TypeError where there is none."""
     try:
-        return _BY_RAW[raw]
+        return BY_RAW[raw]
     except KeyError:
         raise TypeError(
             f"an array of dtype {raw} cannot be a tensor: the supported dtypes are "

@@ -15,8 +15,8 @@ from . import quiet
 from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
-from .graph import Meta, Node, Port, Variable, wrap
-from .modes import modes
+from .graph import Meta, Node, Variable, wrap
+from .modes import set_recording
 from .op import conform
 
 
@@ -37,56 +37,57 @@ def differentiate(
     dimensions may be the array library's scalars, with which NumPy computes several times as fast; wherever
     somebody sees one (`.grad`, hooks, `Function`, results) it is an array again.
     """
-    pending: dict[Node, Any] = {}
-    counts: dict[Node, int] = {}
-    for root, g in zip(roots, cotangents):
-        pending[root] = _add(pending[root], g) if root in pending else g
-        counts[root] = 0
-    stack = list(pending)
-    ready = stack.copy()
-    while stack:
-        for edge in stack.pop().edges:
+    counts = dict.fromkeys(roots, 0)
+    found = list(counts)
+    for node in found:  # which grows meanwhile
+        for edge in node.edges:
             if edge in counts:
                 counts[edge] += 1
             elif edge is not None:
                 counts[edge] = 1
-                stack.append(edge)
-    needed = None if targets is None else _leading_to(targets, counts)
-    if len(ready) > 1:  # a root may lead to another
-        ready = [root for root in ready if not counts[root]]
+                found.append(edge)
+    needed = None if targets is None else _leading_to(targets, found)
+    del found
+    waiting: dict[Node, Any] = {}  # what has arrived at nodes for which there is more to come
+    if len(roots) == 1:
+        ready = [(roots[0], cotangents[0])]
+    else:  # a root may lead to another
+        for root, g in zip(roots, cotangents, strict=True):
+            waiting[root] = _add(waiting[root], g) if root in waiting else g
+        ready = [(root, waiting.pop(root)) for root in list(waiting) if not counts[root]]
     arrived: dict[Node, Any] = {}
 
     while ready:
-        node = ready.pop()
-        g = pending.pop(node, None)
-        edges = node.edges
-        if g is not None and node.hooks is not None:
+        node, g = ready.pop()
+        if node.hooks is not None and g is not None:
             g = _run_hooks(node, g, recorded)
         if needed is not None:
             if g is not None and needed.get(node):
                 arrived[node] = g if recorded else as_array(g)
-            if not any(edge in needed for edge in edges):
+            if not any(edge in needed for edge in node.edges):
                 continue
         if g is None:
-            grads: Any = (None,) * len(edges)
-        elif type(node) is Port:
-            pending.setdefault(node.node, [None] * len(node.node.output_metas))[node.index] = g
-            grads = (None,)
-        else:
-            grads = node.backward_recorded(g) if recorded else node.backward(g)
-            if not edges:
-                continue
+            grads: Any = (None,) * len(node.edges)
+        elif recorded:
+            grads = node.backward_recorded(g)
             if not retain_graph:
                 node.release()
-        for edge, g in zip(edges, grads):
+        else:
+            grads = node.backward(g) if retain_graph else node.consume(g)
+        if not node.edges:
+            continue
+        for edge, g in zip(node.edges, grads):
             if edge is None or (needed is not None and edge not in needed):
                 continue
-            if g is not None:
-                pending[edge] = _add(pending[edge], g) if edge in pending else g
-            counts[edge] = left = counts[edge] - 1
-            if not left:
-                ready.append(edge)
-        grads = None  # a leaf takes over an array that nobody else holds
+            if waiting and edge in waiting:
+                g = waiting.pop(edge) if g is None else _add(waiting.pop(edge), g)
+            if counts[edge] == 1:
+                ready.append((edge, g))
+            else:
+                counts[edge] -= 1
+                if g is not None:
+                    waiting[edge] = g
+        grads = g = None  # a leaf takes over an array that nobody else holds
     return arrived
 
 
@@ -109,15 +110,14 @@ def _leading_to(targets: Sequence[Node], nodes: Iterable[Node]) -> dict[Node, bo
 
 def _add(a: Any, b: Any) -> Any:
     """The sum of two cotangents, neither of which is written to: others may hold them."""
-    try:
-        return quiet.run(operator.add, a, b)
-    except RuntimeError:  # another thread is in there
-        return quiet.run_anyway(operator.add, a, b)
+    if type(a) is list:  # from ports of one node
+        return [x if y is None else y if x is None else _add(x, y) for x, y in zip(a, b, strict=True)]
+    return quiet.call(operator.add, a, b)
 
 
 def _run_hooks(node: Node, g: Any, recorded: bool) -> Any:
     """`g` as the hooks of `node` leave it; they see tensors, and record only if the backward is recorded."""
-    before = modes.set_grad_enabled(recorded)
+    before = set_recording(recorded)
     try:
         tensor = g if recorded else wrap(as_array(g))
         for hook in list((node.hooks or {}).values()):
@@ -126,7 +126,7 @@ def _run_hooks(node: Node, g: Any, recorded: bool) -> Any:
                 _check_replacement(hook, tensor, result)
                 tensor = result
     finally:
-        modes.set_grad_enabled(before)
+        set_recording(before)
     return tensor if recorded else tensor._raw
 
 
@@ -163,6 +163,12 @@ def backward(
     `inputs` limits this to the given tensors. RuntimeError for a tensor that needs no gradient, and for one
     of several elements without its weight.
     """
+    if type(tensors) is Variable._result and grad_tensors is inputs is None and not create_graph:
+        y, edge = tensors._raw, tensors._edge  # loss.backward(), for which all that follows is a detour
+        one = None if y.shape else _ONES.get((type(y), y.dtype))
+        if one is not None and edge is not None:
+            differentiate((edge,), (one,), retain_graph=bool(retain_graph), recorded=False)
+            return
     roots, cotangents = _start(_sequence(tensors), grad_tensors, create_graph, "backward")
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
@@ -178,8 +184,7 @@ def backward(
     arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
     for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
         if edge in arrived and not x.retains_grad:  # which has its own already
-            x._grad = x.grad  # unset on a tensor that is no leaf
-            (x._accumulate_recorded_grad if create_graph else x._accumulate_grad)(arrived[edge])
+            x._accumulate(arrived[edge], recorded=create_graph)
 
 
 def grad(
@@ -238,15 +243,17 @@ def grad(
 def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:
     if not recorded:
         return differentiate(roots, cotangents, recorded=False, **options)
-    before = modes.set_grad_enabled(True)
+    before = set_recording(True)
     try:
         return differentiate(roots, cotangents, recorded=True, **options)
     finally:
-        modes.set_grad_enabled(before)
+        set_recording(before)
 
 
 def _sequence(tensors: Any) -> Sequence[Any]:
-    return (tensors,) if isinstance(tensors, Variable) else tuple(tensors)
+    return (
+        tensors if type(tensors) is tuple else (tensors,) if isinstance(tensors, Variable) else tuple(tensors)
+    )
 
 
 def _edge_of(tensor: Any, asked: str, which: str, i: int) -> Node:
@@ -262,7 +269,10 @@ def _edge_of(tensor: Any, asked: str, which: str, i: int) -> Node:
 
 def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> tuple[list[Node], list[Any]]:
     """The nodes to start at, and a cotangent for each: the given one, or 1 for an output of one element."""
-    given = (None,) * len(tensors) if weights is None else _sequence(weights)
+    if weights is None:
+        cotangents = [_one(t, recorded, asked) for t in tensors]
+        return [_edge_of(t, asked, "tensors", i) for i, t in enumerate(tensors)], cotangents
+    given = _sequence(weights)
     if len(given) != len(tensors):
         raise RuntimeError(f"{asked}: got {len(tensors)} tensors and {len(given)} gradients for them")
     roots, cotangents = [], []
@@ -270,18 +280,7 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
         roots.append(_edge_of(t, asked, "tensors", i))
         y = t._raw
         if g is None:
-            if y.shape and math.prod(y.shape) != 1:
-                raise RuntimeError(
-                    f"{asked}: grad can be implicitly created only for scalar outputs, found shape {tuple(y.shape)}: "
-                    "pass a gradient of that shape, or call it on a sum() or mean()"
-                )
-            if y.dtype in COMPLEX:
-                raise RuntimeError(
-                    f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(y.dtype)}: "
-                    "pass a gradient, or call it on a real number such as abs() or .real"
-                )
-            raw = BY_ARRAY[type(y)].full(y.shape, 1, of(y.dtype))
-            cotangents.append(wrap(raw) if recorded else raw)
+            cotangents.append(_one(t, recorded, asked))
             continue
         if not isinstance(g, Variable):
             raise TypeError(f"{asked}: gradients can be either Tensors or None, but got {type(g).__name__}")
@@ -304,3 +303,31 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
             g = conform(g, Meta(tuple(y.shape), of(y.dtype)))
         cotangents.append(g if recorded else g._raw)
     return roots, cotangents
+
+
+#: The number 1 as an array without dimensions, by array type and dtype. Nobody writes into a cotangent.
+_ONES: dict[tuple[type, Any], Any] = {}
+
+
+def _one(tensor: Any, recorded: bool, asked: str) -> Any:
+    """The cotangent that is implied for a tensor of one real element."""
+    y = getattr(tensor, "_raw", None)
+    if y is None or tensor._edge is None:
+        return None  # `_edge_of` says why
+    key = type(y), y.dtype
+    one = None if y.shape else _ONES.get(key)
+    if one is None:
+        if y.shape and math.prod(y.shape) != 1:
+            raise RuntimeError(
+                f"{asked}: grad can be implicitly created only for scalar outputs, found shape {tuple(y.shape)}: "
+                "pass a gradient of that shape, or call it on a sum() or mean()"
+            )
+        if y.dtype in COMPLEX:
+            raise RuntimeError(
+                f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(y.dtype)}: "
+                "pass a gradient, or call it on a real number such as abs() or .real"
+            )
+        one = BY_ARRAY[type(y)].full(y.shape, 1, of(y.dtype))
+        if not y.shape:
+            _ONES[key] = one
+    return wrap(one) if recorded else one

@@ -29,7 +29,7 @@ from .backend import as_array
 from .codegen import materialize, meta
 from .errors import GraphFreedError, InPlaceError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import modes
+from .modes import set_recording
 from .op import conform
 
 
@@ -116,11 +116,11 @@ class FunctionCtx(Node):
     def _call_backward(self, gs: list[Any], recorded: bool) -> tuple[Any, ...]:
         if self._materialize and any(g is None for g in gs):
             gs = materialize(gs, self.output_metas)
-        before = modes.set_grad_enabled(recorded)
+        before = set_recording(recorded)
         try:
             results = self._function.backward(self, *gs)
         finally:
-            modes.set_grad_enabled(before)
+            set_recording(before)
         return self._checked(results if isinstance(results, tuple) else (results,))
 
     def _checked(self, results: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -204,7 +204,7 @@ class Function:
         ctx = cls._node()
         ctx.needs_input_grad = tuple(isinstance(a, Variable) and a._edge is not None for a in args)
         edges = tuple(a._edge if isinstance(a, Variable) else None for a in args)
-        before = modes.set_grad_enabled(False)
+        before = set_recording(False)
         try:
             if cls.setup_context is Function.setup_context:
                 result = cls.forward(ctx, *args)
@@ -212,7 +212,7 @@ class Function:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
         finally:
-            modes.set_grad_enabled(before)
+            set_recording(before)
         single = not isinstance(result, tuple)
         outputs = cls._connected(
             ctx, args, (result,) if single else result, edges if before else (None,) * len(args)
@@ -269,11 +269,11 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def not_recorded(ctx: Any, *grads: Any) -> Any:
-        recorded = modes.set_grad_enabled(False)
+        recorded = set_recording(False)
         try:
             results = backward(ctx, *grads)
         finally:
-            modes.set_grad_enabled(recorded)
+            set_recording(recorded)
         if not recorded:
             return results
         results = results if isinstance(results, tuple) else (results,)

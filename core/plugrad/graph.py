@@ -8,7 +8,6 @@ refer to the tensors that they made, only to the raw arrays that their formulas 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,6 +23,8 @@ class Variable:
 
     _raw: Any
     _edge: Node | None
+    _grad: Any
+    _storage: Any
 
     #: The class of every op's result: the subclass that was declared with `result=True`.
     _result: ClassVar[type[Variable]]
@@ -82,6 +83,12 @@ class Node:
         """`backward` on tensors, itself recorded."""
         raise NotImplementedError
 
+    def consume(self, g: Any) -> tuple[Any, ...]:
+        """`backward`, then `release`."""
+        grads = self.backward(g)
+        self.release()
+        return grads
+
     def release(self) -> None:
         """Let go of the saved values: the next `backward` of this node raises."""
 
@@ -94,42 +101,16 @@ class Port(Node):
 
     __slots__ = ("__weakref__", "index", "node")
 
+    node: Any
+
     def __init__(self, node: Node, index: int) -> None:
         self.node, self.index = node, index
         self.edges, self.hooks = (node,), None
 
-
-class AccumulateGrad(Node):
-    """The end of the graph at a leaf: adds what arrives to the leaf's `.grad`.
-
-    The leaf holds this node, and the node knows the leaf only weakly, so that the two form no cycle.
-    """
-
-    __slots__ = ("_leaf",)
-
-    def __init__(self, leaf: Any) -> None:
-        self._leaf = weakref.ref(leaf)
-        self.edges, self.hooks = (), None
-
-    def name(self) -> str:
-        """The name that PyTorch gives it."""
-        return "torch::autograd::AccumulateGrad"
-
-    @property
-    def variable(self) -> Any:
-        """The leaf; None where nothing but this graph remembers it."""
-        return self._leaf()
-
     def backward(self, g: Any) -> tuple[Any, ...]:
-        """Add the raw array `g` to the leaf's `.grad`."""
-        leaf = self._leaf()
-        if leaf is not None:
-            leaf._accumulate_grad(g)
-        return ()
+        """The cotangents of all outputs of the node, as one: a list, with None for the others."""
+        gs: list[Any] = [None] * len(self.node.output_metas)
+        gs[self.index] = g
+        return (gs,)
 
-    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
-        """Add the tensor `g`, with its graph, to the leaf's `.grad`."""
-        leaf = self._leaf()
-        if leaf is not None:
-            leaf._accumulate_recorded_grad(g)
-        return ()
+    consume = backward_recorded = backward

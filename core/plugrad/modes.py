@@ -1,7 +1,7 @@
 """Whether ops are recorded: the modes of each thread, and the context managers that switch them.
 
-All modes of all threads are collapsed into one word, which an op reads once: it is 0 while every thread
-records, and only where it is not does an op look at its own thread.
+All modes of all threads are collapsed into one word, which an op reads once: `active` is empty while every
+thread is in its ordinary state, and only where it is not does an op look at its own thread.
 """
 
 from __future__ import annotations
@@ -9,55 +9,55 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
+
+#: The bits of a thread's `mode`. Those above NO_GRAD take every op to `Op.general`.
+NO_GRAD = 1
 
 
 class _ThreadModes(threading.local):
-    grad_enabled = True
+    mode = 0
 
 
-class Modes:
-    """The word, and what it stands for."""
-
-    __slots__ = ("_lock", "thread", "word")
-
-    def __init__(self) -> None:
-        self.word = 0
-        self.thread = _ThreadModes()
-        self._lock = threading.Lock()
-
-    def set_grad_enabled(self, enabled: bool) -> bool:
-        """Switch recording on or off in the calling thread; returns what it was."""
-        thread = self.thread
-        was = thread.grad_enabled
-        if was != enabled:
-            thread.grad_enabled = enabled
-            with self._lock:
-                self.word += -1 if enabled else 1
-        return was
+#: The mode of the calling thread: bits, 0 in the ordinary state.
+thread = _ThreadModes()
+#: The threads whose mode is not 0; an op looks at its own thread only if there are any. A thread that ended in
+#: such a mode stays in here, which costs time and nothing else.
+active: dict[int, bool] = {}
 
 
-modes = Modes()
+def set_mode(mode: int) -> int:
+    """Set the mode of the calling thread; returns what it was."""
+    was = thread.mode
+    if mode != was:
+        thread.mode = mode
+        if mode:
+            active[get_ident()] = True
+        else:
+            active.pop(get_ident(), None)
+    return was
+
+
+def set_recording(enabled: bool) -> bool:
+    """Switch recording on or off in the calling thread; returns what it was."""
+    was = thread.mode
+    recording = not was & NO_GRAD
+    if recording != enabled:
+        set_mode(was ^ NO_GRAD)
+    return recording
 
 
 def is_grad_enabled() -> bool:
     """Whether ops of the calling thread are recorded."""
-    return modes.thread.grad_enabled
+    return not (active and thread.mode & NO_GRAD)
 
 
 class _GradMode:
     """A context manager and decorator that sets the grad mode of the calling thread."""
 
+    __slots__ = ()
     enabled: bool
-    #: The modes to go back to, innermost first: one object may be entered more than once.
-    _before: Any = None
-
-    def __enter__(self) -> None:
-        self._before = modes.set_grad_enabled(self.enabled), self._before
-
-    def __exit__(self, *error: object) -> None:
-        was, self._before = self._before
-        modes.set_grad_enabled(was)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
@@ -65,11 +65,11 @@ class _GradMode:
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
-            before = modes.set_grad_enabled(self.enabled)
+            before = set_recording(self.enabled)
             try:
                 return function(*args, **kwargs)
             finally:
-                modes.set_grad_enabled(before)
+                set_recording(before)
 
         return in_mode
 
@@ -86,11 +86,11 @@ def _generator_in_mode(function: Callable[..., Any], enabled: bool) -> Callable[
         generator = function(*args, **kwargs)
 
         def step(call: Callable[..., Any], *value: Any) -> Any:
-            before = modes.set_grad_enabled(enabled)
+            before = set_recording(enabled)
             try:
                 return call(*value)
             finally:
-                modes.set_grad_enabled(before)
+                set_recording(before)
 
         try:
             result = step(next, generator)
@@ -120,31 +120,53 @@ class no_grad(_GradMode):
     False
     """
 
+    #: The modes to go back to, innermost first: one object may be entered more than once.
+    __slots__ = ("_before",)
     enabled = False
+    _before: tuple[int, Any] | None
+
+    def __enter__(self) -> None:
+        was = thread.mode
+        self._before = was, self._before
+        if self.enabled is (was & NO_GRAD != 0):
+            set_mode(was ^ NO_GRAD)
+
+    def __exit__(self, *error: object) -> None:
+        was, self._before = self._before  # type: ignore[misc]
+        mode = thread.mode
+        if (mode ^ was) & NO_GRAD:
+            set_mode(mode ^ NO_GRAD)
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return object.__new__(cls) if function is None else cls()(function)
+        if function is not None:
+            return cls()(function)
+        self = object.__new__(cls)
+        self._before = None
+        return self
 
 
 class enable_grad(no_grad):
     """Record, also inside `no_grad`."""
 
+    __slots__ = ()
     enabled = True
 
 
 class set_grad_enabled(_GradMode):
     """Record or do not record, from here on; as a context manager, until its end."""
 
+    __slots__ = ("_was", "enabled")
+
     def __init__(self, mode: bool) -> None:
         self.enabled = bool(mode)
-        self._was = modes.set_grad_enabled(self.enabled)
+        self._was = set_recording(self.enabled)
 
     def __enter__(self) -> None:
-        modes.set_grad_enabled(self.enabled)
+        set_recording(self.enabled)
 
     def __exit__(self, *error: object) -> None:
-        modes.set_grad_enabled(self._was)
+        set_recording(self._was)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        modes.set_grad_enabled(self._was)
+        set_recording(self._was)
         return super().__call__(function)

@@ -22,7 +22,7 @@ from . import backend as backends
 from . import codegen, dtypes, quiet
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import modes
+from .modes import NO_GRAD, active, thread
 from .storage import share
 
 #: Every declared op by name.
@@ -71,6 +71,7 @@ class Op:
         )
         #: From the type of a raw array to the kernel, filled by `kernel` at the first miss.
         self.kernels: dict[type, Callable[..., Any]] = {}
+        self.writers: dict[type, Callable[..., Any]] = {}
         self.default = default
         #: The op on tensors.
         self.call: Callable[..., Any] = self._first_call
@@ -113,6 +114,15 @@ class Op:
             self.kernels[array_type] = found
             return found
 
+    def writer(self, array_type: type) -> Callable[..., Any]:
+        """The kernel with one more argument: the array, of the result's shape and dtype, to write it into."""
+        try:
+            return self.writers[array_type]
+        except KeyError:
+            writer = backends.BY_ARRAY[array_type].writer(self.kernel(array_type))
+            self.writers[array_type] = writer
+            return writer
+
     def positional(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
         """The parameters that `args` leaves open, in their order."""
         given = len(args) - (1 if self.variadic else len(self.inputs))
@@ -131,6 +141,11 @@ class Op:
     def node(self) -> type[Node]:
         """The class of the nodes that this op records."""
         return codegen.make_node(self)
+
+    @cached_property
+    def raw(self) -> Callable[..., Any]:
+        """The op on raw arrays alone."""
+        return codegen.make_raw(self)
 
     @cached_property
     def adapted_node(self) -> type[Node]:
@@ -282,7 +297,7 @@ class Op:
 
     def _edges(self, inputs: Sequence[Any]) -> tuple[Node | None, ...] | None:
         """Where the inputs' gradients go; None where nothing is to be recorded."""
-        if not self.formulas or (modes.word and not modes.thread.grad_enabled):
+        if not self.formulas or (active and thread.mode & NO_GRAD):
             return None
         edges = tuple(t._edge if isinstance(t, Variable) else None for t in inputs)
         return edges if any(e is not None for e in edges) else None
@@ -361,7 +376,7 @@ def _adapt(node: type[Node]) -> type[Node]:
 
         return backward
 
-    members = {f.__name__: adapted(f) for f in (node.backward, node.backward_recorded)}
+    members = {f.__name__: adapted(f) for f in (node.backward, node.consume, node.backward_recorded)}
     slots = {"__slots__": ("conjugate", "input_metas"), "__doc__": node.__doc__}
     return type(node.__name__, (node,), {**slots, **members})
 

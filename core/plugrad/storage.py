@@ -26,7 +26,8 @@ class Storage:
     def __init__(self) -> None:
         #: Whether the memory came from outside, whose references nobody can count: then it never moves.
         self.pinned = False
-        #: Whether the memory of its one member is known to be writable, its elements not to overlap.
+        #: Whether one tensor alone knows the memory, and it is writable, its elements not overlapping: as long as
+        #: that tensor alone refers to its array, it can be written without another look.
         self.plain = False
         self.version = 0
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
@@ -44,6 +45,7 @@ class Storage:
 
     def lend(self, raw: Any) -> Any:
         """An array over the memory of `raw` for somebody outside: the memory cannot move while it is in use."""
+        self.plain = False
         array = BY_ARRAY[type(raw)].lend(raw)
         self._lent = [entry for entry in self._lent if entry[0]() is not None]
         self._lent.append((weakref.ref(array), id(raw)))
@@ -147,7 +149,18 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
     A caller that holds a raw array of this memory is taken for a graph: it fetches its operands afterwards.
     Where elements overlap, as in an expanded tensor, only `one_value` can be written, everywhere.
     """
-    storage = of(tensor)
+    try:
+        storage = tensor._storage
+    except AttributeError:
+        storage = of(tensor)
+    if not storage.plain or sys.getrefcount(tensor._raw) > _PLAIN_REFERENCES:
+        _look_around(tensor, storage, op, one_value, key)
+    storage.version += 1
+    return tensor._raw
+
+
+def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, key: Any) -> None:
+    """See that the memory is writable, and that no graph needs it: then the storage moves."""
     private = storage.is_private(tensor._raw)
     if not private or (storage.pinned and not storage.plain):  # new memory is writable, and dense
         if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):
@@ -157,8 +170,10 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
                 f"{op}: unsupported operation: more than one element of the written-to tensor refers to a single "
                 "memory location. Please clone() the tensor before performing the operation."
             )
-        storage.plain = private and not one_value and key is None
-    if not private and storage.saved_in_a_graph():
+    if private:
+        storage.plain = key is None and not (one_value and storage.pinned)
+        return
+    if storage.saved_in_a_graph():
         span = BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
         if storage.saved_in_a_graph(span) and not (_forget_errors() and not storage.saved_in_a_graph(span)):
             if storage.handed_out:
@@ -167,8 +182,6 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
                     "with NumPy (numpy(), from_numpy() or DLPack), so it cannot move: write to a .clone() instead"
                 )
             storage.move()
-    storage.version += 1
-    return tensor._raw
 
 
 def _part(raw: Any, key: Any) -> Any:
@@ -215,6 +228,8 @@ def _forget_errors() -> bool:
 #: What `saved_in_a_graph` and `is_private` themselves hold of an array while they count. Measured, not written
 #: down: interpreters differ.
 _OWN_REFERENCES = _PRIVATE_REFERENCES = 0
+#: What an array of one tensor has when `prepare_write` asks.
+_PLAIN_REFERENCES = 0
 
 
 def _measure() -> None:
@@ -224,7 +239,8 @@ def _measure() -> None:
     tensor = object.__new__(Variable)
     tensor._raw, tensor._edge = Raw(), None
     storage = of(tensor)
-    global _OWN_REFERENCES, _PRIVATE_REFERENCES
+    global _OWN_REFERENCES, _PRIVATE_REFERENCES, _PLAIN_REFERENCES
+    _PLAIN_REFERENCES = sys.getrefcount(tensor._raw)
     while storage.saved_in_a_graph():
         _OWN_REFERENCES += 1
     while not storage.is_private(tensor._raw):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import creation, dtypes, engine, ops, quiet, storage
+from . import creation, dtypes, engine, ops, storage
+from .accumulate import AccumulateGrad
 from .backend import BY_ARRAY, Backend
 from .device import device
 from .dtypes import dtype
-from .graph import AccumulateGrad, Meta, Node, Port, Variable, wrap
+from .graph import Node, Port, Variable, wrap
 from .methods import Methods
-from .op import conform
 from .printing import tensor_repr
 from .size import Size
 
@@ -220,33 +218,10 @@ class Tensor(Methods, Variable, result=True):
     def grad(self) -> None:
         self._grad = None
 
-    def _accumulate_grad(self, g: Any) -> None:
-        raw = self._raw
-        if g.shape != raw.shape or g.dtype is not raw.dtype:
-            found = tuple(g.shape)
-            g = conform(g, Meta(raw.shape, dtypes.of(raw.dtype)))
-            if tuple(g.shape) != tuple(raw.shape):
-                raise RuntimeError(
-                    f"backward: a gradient of shape {list(found)} arrived at a leaf of shape {list(raw.shape)}: "
-                    "its .data was given another shape after the forward"
-                )
-        backend = BY_ARRAY[type(raw)]
-        with _accumulating:
-            grad = self._grad
-            if grad is None:
-                self._grad = wrap(g if backend.owned(g, _HOLDERS) else backend.copy(g))
-            elif grad._edge is not None:
-                self._grad = grad + wrap(backend.asarray(g))
-            else:
-                add = ops.add.kernel(type(raw))
-                quiet.run_anyway(backend.write, add, storage.prepare_write(grad, "backward"), g)
-
-    def _accumulate_recorded_grad(self, g: Tensor) -> None:
-        raw = self._raw
-        g = conform(g, Meta(raw.shape, dtypes.of(raw.dtype)))
-        with _accumulating:
-            grad = self._grad
-            self._grad = g.clone() if grad is None else grad + g
+    def _accumulate(self, g: Any, recorded: bool) -> None:
+        self._grad = self.grad  # unset on a tensor that is no leaf
+        end = AccumulateGrad(self)
+        (end.backward_recorded if recorded else end.backward)(g)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate tensor in its `.grad`."""
@@ -294,9 +269,7 @@ class Tensor(Methods, Variable, result=True):
         `gradient` has this tensor's shape, and may be left out for one element. `retain_graph` keeps the
         saved values for another backward; `create_graph` records the derivative, for higher orders.
         """
-        engine.backward(
-            (self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs
-        )
+        engine.backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
     # --- the same values elsewhere ------------------------------------------------------------------------
 
@@ -488,37 +461,3 @@ class RemovableHandle:
 
     def __exit__(self, *error: object) -> None:
         self.remove()
-
-
-#: Held while a `.grad` grows: leaves may be shared by threads, each with its own backward.
-_accumulating = threading.RLock()
-
-
-def _measure_holders() -> int:
-    """How many references an array has when a leaf asks whether it is its own: measured, interpreters differ."""
-
-    class Array:
-        pass
-
-    class Leaf:
-        __slots__ = ("__weakref__", "count")
-
-        def _accumulate_grad(self, g: Any) -> None:
-            self.count = self.owned(g)
-
-        def owned(self, raw: Any) -> int:
-            return sys.getrefcount(raw)
-
-    class Source(Node):
-        __slots__ = ()
-
-        def backward(self, g: Any) -> tuple[Any, ...]:
-            return (Array(),)
-
-    leaf, source = Leaf(), Source()
-    source.edges, source.hooks = (AccumulateGrad(leaf),), None
-    engine.differentiate((source,), (Array(),), retain_graph=False, recorded=False)
-    return leaf.count
-
-
-_HOLDERS = _measure_holders()

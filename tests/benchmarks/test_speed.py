@@ -98,7 +98,7 @@ def two_layer_autograd(torch: Any, zero: bool = True) -> Callable[[], None]:
 @pytest.mark.parametrize("zero", [True, False], ids=["zero_", "None"])
 def test_two_layer_step_beside_numpy_by_hand(versus: Any, zero: bool) -> None:
     ours = two_layer_autograd(plugrad, zero)
-    versus(ours, two_layer_by_hand(), peer="NumPy", promise="at most 1.15", number=20)
+    versus(ours, two_layer_by_hand(), peer="NumPy", promise="at most 1.15", number=10, rounds=120)
 
 
 def test_two_layer_step_beside_pytorch(versus: Any, peer: Any) -> None:

@@ -75,8 +75,7 @@ class NumPyBackend(Backend, kernels.Kernels):
     def owned(self, raw: np.ndarray, holders: int) -> bool:
         if sys.getrefcount(raw) > holders:  # asked first, for `raw.flags` refers to `raw`
             return False
-        flags = raw.flags
-        return flags.owndata and flags.c_contiguous and flags.writeable
+        return raw.base is None and raw.flags.carray
 
     def rebase(self, raws: list[np.ndarray]) -> list[np.ndarray]:
         owner = raws[0]
@@ -118,12 +117,10 @@ class NumPyBackend(Backend, kernels.Kernels):
     def stream(self, algorithm: str, seed: int) -> MT19937Stream | PhiloxStream:
         return MT19937Stream(seed) if algorithm == "mt19937" else PhiloxStream(seed)
 
-    def write(self, kernel: Any, raw: np.ndarray, *args: Any) -> None:
-        """Write `kernel(raw, *args)` into `raw`, without a temporary array where the kernel is a ufunc."""
-        if isinstance(kernel, np.ufunc):
-            kernel(raw, *args, out=raw, casting="unsafe")
-        else:
-            raw[...] = kernel(raw, *args)
+    def writer(self, kernel: Any) -> Any:
+        return (
+            kernel if isinstance(kernel, np.ufunc) else super().writer(kernel)
+        )  # a ufunc needs no temporary array
 
 
 def _numpy(dt: dtype) -> np.dtype[Any]:

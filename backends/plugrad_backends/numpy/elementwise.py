@@ -59,17 +59,16 @@ def _complex(a: Any, b: Any) -> np.ndarray:
     return y
 
 
+_BOOL = np.dtype(bool)
 _BITS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """`np.where`; in the form of masks, `where(mask, g, 0)`, at half its price: by bits, so without a branch."""
-    masks = type(b) is int and b == 0 and type(a) is np.ndarray and a.dtype in _BITS
-    if masks and condition.dtype == bool and condition.shape == a.shape != ():
-        bits = condition.astype(_BITS[a.dtype])
-        np.negative(bits, bits)  # all ones where the condition is true
-        np.bitwise_and(bits, a.view(bits.dtype), bits)
-        return bits.view(a.dtype)
+    """`np.where`; in the form of masks, `where(mask, g, 0)`, at half its price: the bits times 0 or 1, so without a branch."""
+    if type(b) is int and b == 0 and type(a) is np.ndarray:
+        bits = _BITS.get(a.dtype)
+        if bits is not None and condition.dtype is _BOOL and condition.shape == a.shape != ():
+            return np.multiply(a.view(bits), condition).view(a.dtype)
     return np.where(condition, a, b)
 
 

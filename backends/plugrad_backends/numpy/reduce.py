@@ -14,6 +14,7 @@ import numpy as np
 
 Axes = tuple[int, ...]
 _HALF = np.dtype(np.float16)
+_WIDE = frozenset(map(np.dtype, (np.float32, np.float64)))
 #: NumPy sums these in 64 bits of its own accord.
 _SMALL = {np.dtype(t): np.dtype(t) for t in ("int8", "int16", "int32", "uint8", "uint16", "uint32")}
 
@@ -39,6 +40,11 @@ def total(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
     if x.dtype is _HALF:
         return np.add.reduce(x, axis, np.float32, None, keepdims).astype(_HALF)
     return np.add.reduce(x, axis, _SMALL.get(x.dtype), None, keepdims)
+
+
+def total_of_all(x: Any) -> Any:
+    """The sum of all elements, as an array: what a loss ends in."""
+    return np.add.reduce(x, None, out=...) if x.dtype in _WIDE else total(x)
 
 
 def mean(x: Any, axis: Axes | None = None, keepdims: bool = False) -> Any:
@@ -98,7 +104,7 @@ def argmedian(x: Any, axis: int) -> Any:
 class ReduceKernels:
     """A family of kernels; the backend inherits them all."""
 
-    sum = sum_all = staticmethod(total)
+    sum, sum_all = staticmethod(total), staticmethod(total_of_all)
     mean = mean_all = staticmethod(mean)
     nansum = staticmethod(
         lambda x, axis, keepdims: total(np.where(np.isnan(x), 0, x).astype(x.dtype), axis, keepdims)

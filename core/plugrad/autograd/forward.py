@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import dtypes, quiet
+from ..accumulate import AccumulateGrad
 from ..backend import BY_ARRAY
 from ..engine import grad
 from ..errors import NoDerivativeError
-from ..graph import AccumulateGrad, Variable, wrap
+from ..graph import Variable, wrap
 from ..modes import enable_grad
 from ..op import OPS, Op, sum_to
 

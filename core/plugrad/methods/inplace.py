@@ -12,20 +12,22 @@ from .. import creation, dtypes, ops, quiet, storage
 from ..backend import BY_ARRAY
 from ..errors import InPlaceError
 from ..graph import Variable
-from ..modes import modes
+from ..modes import NO_GRAD, active, set_recording, thread
 from ..op import Op
 
 
 def refuse_recorded_write(tensor: Any, others: tuple[Any, ...], name: str) -> None:
     """Raise if writing `others` into `tensor` would have to be recorded."""
-    if modes.word and not modes.thread.grad_enabled:
+    if active and thread.mode & NO_GRAD:
         return
     if tensor._edge is not None and tensor.is_leaf:
         raise InPlaceError(
             f"{name}: a leaf Variable that requires grad is being used in an in-place operation: "
             "write under torch.no_grad(), or compute a new tensor"
         )
-    if tensor._edge is not None or any(isinstance(o, Variable) and o._edge is not None for o in others):
+    if tensor._edge is not None or (
+        others and any([isinstance(o, Variable) and o._edge is not None for o in others])
+    ):
         raise InPlaceError(
             f"{name}: in-place writes are not recorded in this release, and this one would belong to a graph: "
             "compute a new tensor instead (x = x + y; torch.where; masked_fill; index_add)"
@@ -34,7 +36,7 @@ def refuse_recorded_write(tensor: Any, others: tuple[Any, ...], name: str) -> No
 
 def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
     """Whether the kernel of `op` can write straight into `x`: its result has this dtype and shape."""
-    if op.__class__ is not Op or op.result != "same" or x.dtype not in dtypes.REAL:
+    if x.dtype not in dtypes.REAL or op.__class__ is not Op or op.result != "same":
         return False
     for a in args:
         if isinstance(a, Variable):
@@ -46,20 +48,48 @@ def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
     return True
 
 
+def combine(tensor: Any, op: Op, other: Any, name: str) -> Any:
+    """Write `op(tensor, other)` into `tensor`: `write`, with a short way for numbers and tensors alike."""
+    kind = type(other)
+    number = kind is float or kind is int
+    alike = False
+    try:
+        raw, edge = tensor._raw, tensor._edge
+        dtype, writer = raw.dtype, op.writers[type(raw)]
+        if not number:
+            y = other._raw
+            alike = y.dtype is dtype and y.shape == raw.shape and type(y) is type(raw)
+            edge = edge or other._edge
+        if number or alike:
+            alike = dtype in dtypes.REAL and (edge is None or bool(active and thread.mode & NO_GRAD))
+    except (AttributeError, KeyError):
+        pass
+    raw = y = None  # who holds the array while it is written is taken for a graph
+    if not alike:
+        return write(tensor, op, other, name=name)
+    x = storage.prepare_write(tensor, name)
+    y = other if number else other._raw
+    try:
+        quiet.run(writer, x, y, x)
+    except RuntimeError:
+        quiet.run_anyway(writer, x, y, x)
+    return tensor
+
+
 def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
-    if not modes.word or modes.thread.grad_enabled:
+    if not active or not thread.mode & NO_GRAD:
         refuse_recorded_write(tensor, args, name)
     if _fits(tensor._raw, op, args):
         x = storage.prepare_write(tensor, name)
         raws = [a._raw if isinstance(a, Variable) else a for a in args]  # only now: see `prepare_write`
-        quiet.run_anyway(BY_ARRAY[type(x)].write, op.kernel(type(x)), x, *raws)
+        quiet.call(op.writer(type(x)), x, *raws, x)
         return tensor
-    before = modes.set_grad_enabled(False)
+    before = set_recording(False)
     try:
         y = op(tensor, *args)
     finally:
-        modes.set_grad_enabled(before)
+        set_recording(before)
     return replace(tensor, y, name)
 
 
@@ -83,7 +113,7 @@ def assign(tensor: Any, value: Any, name: str, key: Any = ...) -> Any:
     raw = storage.prepare_write(tensor, name, one_value=not hasattr(value, "dtype"))
     values = value._raw if isinstance(value, Variable) else value
     try:
-        tensor._raw = quiet.run_anyway(BY_ARRAY[type(raw)].setitem, raw, key, values)
+        tensor._raw = quiet.call(BY_ARRAY[type(raw)].setitem, raw, key, values)
     except (ValueError, OverflowError) as error:
         raise RuntimeError(f"{name}: {error}") from None
     return tensor
@@ -95,16 +125,16 @@ class InPlace(Variable):
     __slots__ = ()
 
     def __iadd__(self, other: Any) -> Any:
-        return write(self, ops.add, other, name="add_")
+        return combine(self, ops.add, other, "add_")
 
     def __isub__(self, other: Any) -> Any:
-        return write(self, ops.subtract, other, name="sub_")
+        return combine(self, ops.subtract, other, "sub_")
 
     def __imul__(self, other: Any) -> Any:
-        return write(self, ops.multiply, other, name="mul_")
+        return combine(self, ops.multiply, other, "mul_")
 
     def __itruediv__(self, other: Any) -> Any:
-        return write(self, ops.divide, other, name="div_")
+        return combine(self, ops.divide, other, "div_")
 
     def __ipow__(self, other: Any) -> Any:
         return write(self, ops.pow_, other, name="pow_")
@@ -126,24 +156,21 @@ class InPlace(Variable):
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
         """Add `alpha * other` in place."""
-        return write(self, ops.add, other if alpha == 1 else other * alpha, name="add_")
+        return combine(self, ops.add, other if alpha == 1 else other * alpha, "add_")
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
         """Subtract `alpha * other` in place."""
-        return write(self, ops.subtract, other if alpha == 1 else other * alpha, name="sub_")
+        return combine(self, ops.subtract, other if alpha == 1 else other * alpha, "sub_")
 
     def mul_(self, other: Any) -> Any:
         """Multiply in place."""
-        return write(self, ops.multiply, other, name="mul_")
+        return combine(self, ops.multiply, other, "mul_")
 
     def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
         """Divide in place; `rounding_mode` is None, "trunc" or "floor"."""
-        op = (
-            ops.divide
-            if rounding_mode is None
-            else lambda t, other: t.div(other, rounding_mode=rounding_mode)
-        )
-        return write(self, op, other, name="div_")
+        if rounding_mode is None:
+            return combine(self, ops.divide, other, "div_")
+        return write(self, lambda t, other: t.div(other, rounding_mode=rounding_mode), other, name="div_")
 
     true_divide_ = divide_ = div_
 

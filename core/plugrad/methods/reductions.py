@@ -16,8 +16,6 @@ def _summable(x: Any, dtype: dtypes.dtype | None) -> Any:
     """`x` as `dtype`; else integers and booleans as int64."""
     if dtype is not None:
         return x.to(dtype)
-    if x._raw.dtype in dtypes.REAL:
-        return x
     return x if dtypes.of(x._raw.dtype).category >= dtypes.FLOAT else x.to(dtypes.int64)
 
 
@@ -40,6 +38,8 @@ class Reductions(Extrema):
     @numpy_names
     def sum(self, dim: Dim = None, keepdim: bool = False, *, dtype: dtypes.dtype | None = None) -> Any:
         """The sum, of all elements or over dimensions; integers and booleans become int64."""
+        if dim is dtype is None and not keepdim and self._raw.dtype in dtypes.REAL:
+            return ops.sum_all.call(self)
         x = _summable(self, dtype)
         if dim is None and not keepdim:
             return ops.sum_all.call(x)
