@@ -28,7 +28,7 @@ from .backend import BY_ARRAY, as_array
 from .dtypes import BY_RAW, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
 from .graph import Meta, Node, Variable, wrap
-from .modes import NO_GRAD, active, thread
+from .modes import NO_GRAD, SPECIAL, active, thread
 from .storage import share
 
 if TYPE_CHECKING:
@@ -343,6 +343,8 @@ def make_call(op: Op) -> Any:
         record = [f"share({inputs[0]}, _out)", *record]
     lines = [
         f"def {op.python_name}({', '.join([*inputs, *(f'{p}=default_{p}' for p in op.params)])}):",
+        f"    if active and thread.mode & {SPECIAL}:",
+        f"        return general({', '.join([*inputs, *op.params])})",
         "    try:",
         *(f"        {line}" for line in (_two_operands(op) if arity == 2 else _one_operand(op))),
         f"        _t = type(_x); y = run(kernels[_t], {', '.join(['_raw0', '_raw1'][:arity] + list(op.params))})",

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
-#: The bits of a thread's `mode`. Those above NO_GRAD take every op to `Op.general`.
-NO_GRAD = 1
+#: The bits of a thread's `mode`. Those of SPECIAL take every op to `Op.general`.
+NO_GRAD, INFERENCE = 1, 2
+SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE = 4, 8, 16, 32
+SPECIAL = SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
 
 
 class _ThreadModes(threading.local):
