@@ -297,13 +297,6 @@ def test_classes_of_our_own_are_the_ones_that_people_catch() -> None:
         leaf(torch).add_(1)
 
 
-def test_a_write_that_would_have_to_be_recorded_is_refused_with_the_cure() -> None:
-    with pytest.raises(
-        InPlaceError, match=r"mul_: in-place writes are not recorded in this release.*x = x \+ y"
-    ):
-        torch.ones(2).mul_(leaf(torch))
-
-
 def test_arguments_that_are_no_tensors() -> None:
     with pytest.raises(TypeError, match=r"backward: element 0 of tensors is a float, not a Tensor"):
         torch.autograd.backward([3.0])

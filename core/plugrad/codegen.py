@@ -322,7 +322,7 @@ def make_call(op: Op) -> Any:
     namespace: dict[str, Any] = {
         "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "active": active, "thread": thread,
         "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result,
-        "_Node": op.node if op.formulas else None, "share": share,
+        "_Node": op.node if op.formulas else None, "share": share, "op": op,
         "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) == 2 else None,
         **{f"default_{p}": value for p, value in op.params.items()},
     }  # fmt: skip
@@ -340,7 +340,7 @@ def make_call(op: Op) -> Any:
             *op.saves.fill(["_raw0", "_raw1"], edges),
         ]
     if op.view:
-        record = [f"share({inputs[0]}, _out)", *record]
+        record = [f"share({inputs[0]}, _out, op, ({''.join(f'{p}, ' for p in op.params)}))", *record]
     lines = [
         f"def {op.python_name}({', '.join([*inputs, *(f'{p}=default_{p}' for p in op.params)])}):",
         f"    if active and thread.mode & {SPECIAL}:",

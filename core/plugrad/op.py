@@ -183,7 +183,7 @@ class Op:
             y = astype(y, dtype)
         tensor = wrap(y)
         if self.view:
-            share(inputs[0], tensor)
+            share(inputs[0], tensor, self, tuple(values))
         edges = self._edges(inputs)
         if edges is not None:
             changed = y.dtype in dtypes.COMPLEX or any(
@@ -335,8 +335,8 @@ class Op:
         """The tensors of an op with several outputs, each connected to its port of one node."""
         tensors = tuple(wrap(y) for y in ys)
         if self.view:
-            for t in tensors:
-                share(inputs[0], t)
+            for i, t in enumerate(tensors):
+                share(inputs[0], t, self, tuple(values), i)
         edges = self._edges(inputs)
         if edges is not None and ys:
             node: Any = self._recorded(edges, raws, ys, values, adapted=False)

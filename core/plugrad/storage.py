@@ -16,6 +16,35 @@ from typing import Any
 from .backend import BY_ARRAY
 from .errors import InPlaceError
 from .graph import Variable
+from .modes import NO_GRAD, active, thread
+
+
+class View:
+    """How a tensor was made from the tensor `base` whose memory it shows: by `steps`, one view op after the other.
+
+    A step is (op, parameters, which of several outputs or None). `base` is no view itself.
+    """
+
+    __slots__ = ("base", "recorded", "steps")
+
+    def __init__(self, base: Variable, steps: tuple[Step, ...], recorded: bool) -> None:
+        self.base, self.steps, self.recorded = base, steps, recorded
+
+    def of(self, x: Any) -> Any:
+        """The same part of a raw array or tensor of the shape of `base`."""
+        for op, params, index in self.steps:
+            x = op(x, *params)
+            if index is not None:
+                x = x[index]
+        return x
+
+    @property
+    def one_of_several(self) -> tuple[Any, int] | None:
+        """The op with several outputs that made this, and which of them this is."""
+        return next(((op, i) for op, _, i in self.steps if i is not None), None)
+
+
+Step = tuple[Any, tuple[Any, ...], int | None]
 
 
 class Storage:
@@ -65,6 +94,23 @@ class Storage:
             and not self._lent
             and (self.pinned or getattr(raw, "base", raw) is None)
         )
+
+    def alone(self, tensor: Variable) -> bool:
+        """Whether no other tensor, and nobody outside, shows the memory of `tensor`."""
+        return not self.handed_out and not any(
+            t is not None and t() is not None and t() is not tensor for t, _ in self._members
+        )
+
+    def rebind(self, tensor: Variable, raw: Any) -> None:
+        """Give the one tensor of this storage another array: what graphs have saved of the old one stays."""
+        tensor._raw = raw
+        self._members, self.plain = [(weakref.ref(tensor), weakref.ref(raw))], False
+        self.version += 1
+
+    def views_of(self, base: Variable) -> list[Variable]:
+        """The tensors that are views of `base`."""
+        found = [t() for t, _ in self._members if t is not None]
+        return [t for t in found if t is not None and hasattr(t, "_view") and t._view.base is base]
 
     def _live(self) -> list[tuple[Any, Any]]:
         members = [(None if t is None else t(), r()) for t, r in self._members]
@@ -131,8 +177,8 @@ def adopt(tensor: Variable, owner: Any) -> None:
     storage.add(tensor)
 
 
-def share(base: Variable, view: Variable) -> None:
-    """Note that `view`, made from `base`, shares its memory; do nothing where it is a copy."""
+def share(base: Variable, view: Variable, op: Any, params: tuple[Any, ...], index: int | None = None) -> None:
+    """Note that `view`, which `op` made from `base`, shares its memory; do nothing where it is a copy."""
     raw, origin = view._raw, base._raw
     if raw is origin:
         view._raw = BY_ARRAY[type(raw)].alias(raw)
@@ -141,6 +187,14 @@ def share(base: Variable, view: Variable) -> None:
         if owner is None or (owner is not origin and owner is not getattr(origin, "base", None)):
             return
     of(base).add(view)
+    step = (op, params, index)
+    recorded = not (active and thread.mode & NO_GRAD)
+    try:
+        origin_view = base._view
+    except AttributeError:
+        view._view = View(base, (step,), recorded)
+    else:
+        view._view = View(origin_view.base, (*origin_view.steps, step), recorded and origin_view.recorded)
 
 
 def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any = None) -> Any:

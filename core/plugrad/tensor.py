@@ -303,6 +303,15 @@ class Tensor(Methods, Variable, result=True):
         storage.of(value).add(self)
 
     @property
+    def _base(self) -> Tensor | None:
+        """The tensor that this is a view of, which is no view itself; None if this is no view."""
+        return self._view.base if hasattr(self, "_view") else None
+
+    def _is_view(self) -> bool:
+        """Whether this was made as a view of another tensor."""
+        return hasattr(self, "_view")
+
+    @property
     def _version(self) -> int:
         """How often the memory was written in place."""
         return self._storage.version if hasattr(self, "_storage") else 0

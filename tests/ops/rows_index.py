@@ -111,6 +111,24 @@ ROWS = [
         dtypes="f d l D",
         complex_grad=True,
     ),
+    Row("zero", np.zeros_like, [S(In((2, 3))), S(In(()))], dtypes="f d l ? D", complex_grad=True),
+    Row(
+        "fill",
+        lambda x, value: np.full_like(x, value),
+        [S(In((2, 3)), value=3.0)],
+        dtypes="f d D",
+        complex_grad=True,
+    ),
+    *(
+        Row(
+            op,
+            lambda x, src: np.broadcast_to(src, x.shape).astype(x.dtype),
+            [S(In((2, 3)), In(shape)) for shape in shapes],
+            dtypes="f d l D",
+            complex_grad=True,
+        )
+        for op, shapes in {"fill_with": [()], "copy_into": [(2, 3), (3,), (2, 1), ()]}.items()
+    ),
     Row(
         "index_put",
         lambda x, values, key, accumulate=False: (add if accumulate else put)(x, key, values),

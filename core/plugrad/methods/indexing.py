@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import ops, quiet, storage
+from .. import creation, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable
+from ..writes import is_recorded
 from . import index_arguments as arguments
 from . import keys
 from .index_writing import IndexWriting
-from .inplace import refuse_recorded_write
 from .sorting import Sorting
 
 #: The op of a basic key by the type of its last part: PyTorch takes the parts one after the other.
@@ -38,10 +38,11 @@ class Indexing(Sorting, IndexWriting):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         parts = key if type(key) is tuple else (key,)
-        refuse_recorded_write(self, (value,), "__setitem__")
         basic, advanced = keys.split(parts, self._raw)
         values = arguments.assignable(self, value, advanced)
         try:
+            if is_recorded(self, (value,)):
+                return _record_assignment(self, basic, advanced, values)
             raw = storage.prepare_write(
                 self, "__setitem__", one_value=not isinstance(values, Variable), key=basic
             )
@@ -265,6 +266,37 @@ def _last_kind(basic: tuple[Any, ...]) -> type:
 
 
 # --- writing ------------------------------------------------------------------------------------------------
+
+
+def _record_assignment(tensor: Any, basic: Any, advanced: Any, values: Any) -> None:
+    """Write `values`, a tensor or a number, at a key, as part of the graph."""
+    writes.check(tensor, "__setitem__")
+    number = not isinstance(values, Variable)
+    part = ops.getitem.call(tensor.detach(), basic)  # for its shape
+    if advanced is None:
+        if not number:
+            values = _conformed(values, part)
+
+        def write(memory: Any) -> Any:
+            return _set(BY_ARRAY[type(memory)], memory, basic, None, values if number else values._raw)
+
+        steps = ((ops.getitem, (basic,), None),)
+        writes.assign(tensor, steps, None if number else values, basic, write, "__setitem__")
+        return
+    if len(basic) > 1:
+        tensor = ops.getitem.call(tensor, basic)
+    values = values if not number else creation.tensor(values, dtype=tensor.dtype, device=tensor.device)
+    writes.write(
+        tensor, lambda: ops.index_put.call(tensor, values, advanced, False), (values,), "__setitem__"
+    )
+
+
+def _conformed(values: Any, part: Any) -> Any:
+    """`values` in the shape and dtype of the part that it is written to."""
+    shape = tuple(values._raw.shape)
+    while len(shape) > len(part._raw.shape) and shape[0] == 1:  # NumPy and PyTorch let them go
+        values, shape = values.squeeze(0), shape[1:]
+    return values.to(part.dtype).expand(part.shape)
 
 
 def _set(backend: Any, raw: Any, basic: Any, advanced: Any, value: Any) -> Any:

@@ -1,37 +1,20 @@
 """Methods that write into a tensor: `add_`, `+=`, `zero_`, `copy_`, ….
 
-Until in-place writes are part of the recorded graph they are refused there. They work on tensors without a
-graph, and on leaves under `no_grad`; and they never change a value that a graph has saved (see `storage`).
+What belongs to a graph is recorded (see `writes`); everything else is written straight into the memory. Neither
+ever changes a value that a graph has saved (see `storage`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from .. import creation, dtypes, ops, quiet, storage
+from .. import creation, dtypes, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
-from ..errors import InPlaceError
 from ..graph import Variable
 from ..modes import NO_GRAD, active, set_recording, thread
 from ..op import Op
-
-
-def refuse_recorded_write(tensor: Any, others: tuple[Any, ...], name: str) -> None:
-    """Raise if writing `others` into `tensor` would have to be recorded."""
-    if active and thread.mode & NO_GRAD:
-        return
-    if tensor._edge is not None and tensor.is_leaf:
-        raise InPlaceError(
-            f"{name}: a leaf Variable that requires grad is being used in an in-place operation: "
-            "write under torch.no_grad(), or compute a new tensor"
-        )
-    if tensor._edge is not None or (
-        others and any([isinstance(o, Variable) and o._edge is not None for o in others])
-    ):
-        raise InPlaceError(
-            f"{name}: in-place writes are not recorded in this release, and this one would belong to a graph: "
-            "compute a new tensor instead (x = x + y; torch.where; masked_fill; index_add)"
-        )
+from ..writes import is_recorded
 
 
 def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
@@ -60,6 +43,8 @@ def combine(tensor: Any, op: Op, other: Any, name: str) -> Any:
             y = other._raw
             alike = y.dtype is dtype and y.shape == raw.shape and type(y) is type(raw)
             edge = edge or other._edge
+        if edge is None and hasattr(tensor, "_view"):
+            edge = tensor._view.base._edge
         if number or alike:
             alike = dtype in dtypes.REAL and (edge is None or bool(active and thread.mode & NO_GRAD))
     except (AttributeError, KeyError):
@@ -78,8 +63,8 @@ def combine(tensor: Any, op: Op, other: Any, name: str) -> Any:
 
 def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
-    if not active or not thread.mode & NO_GRAD:
-        refuse_recorded_write(tensor, args, name)
+    if is_recorded(tensor, args):
+        return writes.write(tensor, lambda: op(tensor, *args), args, name)
     if _fits(tensor._raw, op, args):
         x = storage.prepare_write(tensor, name)
         raws = [a._raw if isinstance(a, Variable) else a for a in args]  # only now: see `prepare_write`
@@ -91,6 +76,26 @@ def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     finally:
         set_recording(before)
     return replace(tensor, y, name)
+
+
+def computed(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name: str) -> Any:
+    """Write what `compute()`, a function of `tensor` and `others`, returns into `tensor`, which is returned."""
+    if is_recorded(tensor, others):
+        return writes.write(tensor, compute, others, name)
+    return replace(tensor, compute(), name)
+
+
+def overwrite(tensor: Any, values: Any, name: str) -> Any:
+    """Write an array that depends on nothing, of the shape and dtype of `tensor`, which is returned."""
+    if not is_recorded(tensor):
+        return assign(tensor, values, name)
+
+    def compute() -> Any:
+        y = ops.zero.call(tensor)  # for its node
+        y._raw = values
+        return y
+
+    return writes.write(tensor, compute, (), name)
 
 
 def replace(tensor: Any, values: Any, name: str) -> Any:
@@ -206,37 +211,39 @@ class InPlace(Variable):
 
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         """Limit to the interval from `min` to `max` in place."""
-        refuse_recorded_write(self, (min, max), "clamp_")
-        return replace(self, self.clamp(min, max), "clamp_")
+        return computed(self, lambda: self.clamp(min, max), (min, max), "clamp_")
 
     clip_ = clamp_
 
     def masked_fill_(self, mask: Any, value: Any) -> Any:
         """Write `value` where `mask` is true."""
-        refuse_recorded_write(self, (value,), "masked_fill_")
-        return replace(self, self.masked_fill(mask, value), "masked_fill_")
+        return computed(self, lambda: self.masked_fill(mask, value), (value,), "masked_fill_")
 
     def fill_(self, value: Any) -> Any:
         """Write `value`, a number or a 0-d tensor, everywhere."""
-        refuse_recorded_write(self, (value,), "fill_")
         if isinstance(value, Variable):
             if value.ndim:
                 raise RuntimeError(
                     f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions: use copy_"
                 )
+            if is_recorded(self, (value,)):
+                return writes.write(self, lambda: ops.fill_with.call(self, value), (value,), "fill_")
             return assign(self, value.to(self.dtype).item(), "fill_")
-        return assign(
-            self, dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_"), "fill_"
-        )
+        number = dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_")
+        if is_recorded(self):
+            return writes.write(self, lambda: ops.fill.call(self, number), (), "fill_")
+        return assign(self, number, "fill_")
 
     def zero_(self) -> Any:
         """Write zeros everywhere."""
-        refuse_recorded_write(self, (), "zero_")
+        if is_recorded(self):
+            return writes.write(self, lambda: ops.zero.call(self), (), "zero_")
         return assign(self, 0, "zero_")
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Any:
         """Write the elements of `src`, a tensor or a number, broadcast, converted and moved as needed."""
-        refuse_recorded_write(self, (src,), "copy_")
         if not isinstance(src, Variable):
             src = creation.tensor(creation.number(src, "copy_", "src"))
+        if is_recorded(self, (src,)):
+            return writes.write(self, lambda: ops.copy_into.call(self, src.to(self.device)), (src,), "copy_")
         return assign(self, src.detach().to(self.device, self.dtype), "copy_")

@@ -8,17 +8,15 @@ from typing import Any
 from .. import storage
 from ..errors import InPlaceError
 from ..graph import Variable
-from .inplace import refuse_recorded_write, replace
+from .inplace import computed
 
 
 def _values(name: str) -> Callable[..., Any]:
     """The method `name_`: what the method `name` gives, written into the tensor."""
 
     def form(self: Any, *args: Any, **options: Any) -> Any:
-        refuse_recorded_write(self, (*args, *options.values()), f"{name}_")
-        return replace(
-            self, getattr(self, name)(*args, **options), f"{name}_"
-        )  # not recorded: see the line before
+        operands = (*args, *options.values())
+        return computed(self, lambda: getattr(self, name)(*args, **options), operands, f"{name}_")
 
     form.__name__ = f"{name}_"
     form.__doc__ = f"`{name}` in place."

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import dtypes, random
 from ..graph import Variable
-from .inplace import assign, refuse_recorded_write
+from .inplace import overwrite
 
 
 class RandomFill(Variable):
@@ -15,7 +15,6 @@ class RandomFill(Variable):
     __slots__ = ()
 
     def _draw(self, generator: Any, name: str) -> Any:
-        refuse_recorded_write(self, (), name)
         return random.stream_for(generator, self.device, name)
 
     def _float_dtype(self, name: str) -> Any:
@@ -31,14 +30,14 @@ class RandomFill(Variable):
         values = self._draw(generator, "uniform_").uniform(
             tuple(self.shape), self._float_dtype("uniform_"), low, to
         )
-        return assign(self, values, "uniform_")
+        return overwrite(self, values, "uniform_")
 
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
         """Fill with normal numbers."""
         values = self._draw(generator, "normal_").normal(
             tuple(self.shape), self._float_dtype("normal_"), mean, std
         )
-        return assign(self, values, "normal_")
+        return overwrite(self, values, "normal_")
 
     def random_(self, *bounds: Any, generator: Any = None, **named: Any) -> Any:
         """Fill with integers: `random_(from, to)` from [`from`, `to`), `random_(to)` from [0, `to`).
@@ -62,7 +61,7 @@ class RandomFill(Variable):
                 f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
             )
         values = self._draw(generator, "random_").randint(low, high, tuple(self.shape), dt.numpy, wide)
-        return assign(self, values, "random_")
+        return overwrite(self, values, "random_")
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
         """Fill with ones of probability `p`, a number or a tensor of probabilities, else zeros."""
@@ -70,7 +69,7 @@ class RandomFill(Variable):
         if isinstance(p, Variable):
             random.check_probabilities(p, "bernoulli_")
             chance = p.detach().expand(self.shape)._host()
-        return assign(
+        return overwrite(
             self, self._draw(generator, "bernoulli_").bernoulli(chance, tuple(self.shape)), "bernoulli_"
         )
 

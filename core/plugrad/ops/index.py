@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import dtypes
 from ..backend import BY_ARRAY
-from ..op import linear, operator, sum_to
+from ..op import astype, linear, operator, sum_to
+from .elementwise import zeros_like
 from .shape import alias
 
 # --- by a basic key: integers, slices of positive step and None, then an Ellipsis ---------------------------
@@ -114,6 +115,31 @@ scatter = linear(
 scatter_fill = operator(
     "scatter_fill", "x | indices=None axis=0 value=0", node="ScatterBackward1",
     x=lambda g, indices, axis: scatter_fill(g, indices, axis, 0),
+)  # fmt: skip
+
+# --- everywhere: what in-place writes become -------------------------------------------------------------------
+
+
+def _full_like(x: Any, value: Any) -> Any:
+    backend: Any = BY_ARRAY[type(x)]
+    return backend.full(tuple(x.shape), value, dtypes.of(x.dtype))
+
+
+def _like(x: Any, src: Any) -> Any:
+    """The values of `src`, broadcast and converted, as a new array like `x`."""
+    backend: Any = BY_ARRAY[type(x)]
+    return backend.setitem(backend.empty(tuple(x.shape), dtypes.of(x.dtype)), ..., src)
+
+
+zero = operator("zero", "x", default=lambda x: _full_like(x, 0), x=lambda g: zeros_like(g))
+fill = operator("fill", "x | value=0", node="FillBackward1", default=_full_like, x=lambda g: zeros_like(g))
+fill_with = operator(
+    "fill_with", "x value", node="FillBackward2", default=_like,
+    x=lambda g: zeros_like(g), value=lambda g, value: astype(sum_to(g, value.shape), value.dtype),
+)  # fmt: skip
+copy_into = operator(
+    "copy_into", "x src", node="CopyBackwards", default=_like,
+    x=lambda g: zeros_like(g), src=lambda g, src: astype(sum_to(g, src.shape), src.dtype),
 )  # fmt: skip
 
 # --- masks and searches -------------------------------------------------------------------------------------

@@ -1,0 +1,165 @@
+"""In-place writes as part of the recorded graph.
+
+A recorded write is the op that computes a new tensor, after which the written one takes its place: its memory
+gets the values, its edge is the new node's. Where it is a view, the base gets a `CopySlices`, which says that one
+part of it now comes from elsewhere, and every view of the base gets its edge anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import engine, ops, quiet, storage
+from .backend import BY_ARRAY
+from .dtypes import bool_, can_cast, of
+from .errors import InPlaceError
+from .graph import Node, Variable, wrap
+from .modes import NO_GRAD, active, set_recording, thread
+from .storage import View
+
+
+def is_recorded(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
+    """Whether writing `others` into `tensor` belongs to a graph; raises where it must not be done."""
+    if active and thread.mode & NO_GRAD:
+        return False
+    view = getattr(tensor, "_view", None)
+    needed = tensor._edge is not None or (view is not None and view.base._edge is not None)
+    return needed or any([isinstance(o, Variable) and o._edge is not None for o in others])
+
+
+def check(tensor: Any, name: str) -> None:
+    """Raise where PyTorch refuses a recorded write into `tensor`."""
+    view = getattr(tensor, "_view", None)
+    if tensor._edge is not None and tensor.is_leaf:
+        raise InPlaceError(
+            f"{name}: a leaf Variable that requires grad is being used in an in-place operation: "
+            "write under torch.no_grad(), or compute a new tensor"
+        )
+    if view is None:
+        return
+    if view.base._edge is not None and view.base.is_leaf:
+        raise InPlaceError(
+            f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation: "
+            "write under torch.no_grad(), or into a .clone() of the leaf"
+        )
+    if not view.recorded:
+        raise InPlaceError(
+            f"{name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+            "Move both the view and the write inside the no_grad block, or both outside"
+        )
+    several = view.one_of_several
+    if several is not None:
+        raise InPlaceError(
+            f"{name}: Output {several[1]} of {several[0].node_name} is a view and is being modified inplace. This view "
+            "is the output of a function that returns multiple views, which do not allow it: "
+            "write into a slice of the base, or compute a new tensor"
+        )
+
+
+def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name: str) -> Any:
+    """Let `tensor` become what `compute()`, recorded, returns: a tensor of its shape. Returns `tensor`."""
+    check(tensor, name)
+    y = compute()
+    shape, dtype = tuple(tensor._raw.shape), tensor.dtype
+    if tuple(y._raw.shape) != shape:
+        raise RuntimeError(
+            f"{name}: output with shape {list(shape)} doesn't match the broadcast shape {list(y._raw.shape)}: "
+            "an in-place operation cannot change the shape"
+        )
+    if not can_cast(y.dtype, dtype):
+        raise RuntimeError(f"{name}: result type {y.dtype} can't be cast to the desired output type {dtype}")
+    if y.dtype is not dtype:
+        y = y.to(dtype)
+    raw, home = y._raw, storage.of(tensor)
+    fresh = not hasattr(y, "_storage") and getattr(raw, "base", None) is None
+    fresh = fresh and all(not isinstance(o, Variable) or o._raw is not raw for o in (tensor, *others))
+    if fresh and not hasattr(tensor, "_view") and home.alone(tensor) and _same_layout(raw, tensor._raw):
+        home.rebind(tensor, raw)  # no copy: what a graph has saved of the old array stays where it is
+    else:
+        memory = storage.prepare_write(tensor, name)
+        tensor._raw = quiet.call(BY_ARRAY[type(memory)].setitem, memory, ..., raw)
+    advance(tensor, y._edge)
+    return tensor
+
+
+def _same_layout(a: Any, b: Any) -> bool:
+    backend = BY_ARRAY[type(a)]
+    return type(a) is type(b) and backend.strides(a) == backend.strides(b)
+
+
+def assign(
+    tensor: Any, steps: tuple[Any, ...], values: Any, key: Any, set_: Callable[[Any], Any], name: str
+) -> None:
+    """Write the part of `tensor` that `steps` lead to by `set_`, recorded; `values` is the tensor there, or None."""
+    memory = storage.prepare_write(tensor, name, one_value=values is None, key=key)
+    tensor._raw = set_(memory)
+    advance(tensor, None if values is None else values._edge, steps)
+
+
+def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None:
+    """The graph of `tensor`, or of the part of it that `steps` lead to, goes on from `edge`; so do its views."""
+    view = getattr(tensor, "_view", None)
+    base = tensor if view is None else view.base
+    if view is None and not steps:
+        base._edge = edge
+    else:
+        part = View(base, ((*view.steps, *steps) if view is not None else steps), True)
+        base._edge = CopySlices(base._edge, edge, part)
+    views = storage.of(base).views_of(base)
+    if not views:
+        return
+    before = set_recording(True)
+    try:
+        for v in views:
+            v._edge = None if base._edge is None else v._view.of(wrap(base._raw, base._edge))._edge
+    finally:
+        set_recording(before)
+
+
+class CopySlices(Node):
+    """One part of a tensor was overwritten: its gradient goes to what was written, the rest to what was before."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, before: Node | None, written: Node | None, part: View) -> None:
+        self.edges, self.hooks = (before, written), None
+        self.steps = part.steps  # not the View: it would keep the base alive
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        """`g` with zeros at the part, and `g` at the part."""
+        before, written = self.edges
+        part = View(None, self.steps, True)  # type: ignore[arg-type]
+        return (
+            None if before is None else quiet.call(_without, part, g),
+            None if written is None else quiet.call(part.of, g),
+        )
+
+    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
+        """The same on tensors."""
+        before, written = self.edges
+        part = View(None, self.steps, True)  # type: ignore[arg-type]
+        rest = None
+        if before is not None:
+            if any(
+                not op.holomorphic for op, _, _ in self.steps
+            ):  # the real or imaginary part of complex numbers
+                zeros = wrap(
+                    BY_ARRAY[type(g._raw)].zeros(tuple(g._raw.shape), of(g._raw.dtype))
+                ).requires_grad_()
+                rest = g - engine.grad(part.of(zeros), zeros, part.of(g), create_graph=True)[0]
+            else:
+                backend: Any = BY_ARRAY[type(g._raw)]
+                mask = backend.zeros(tuple(g._raw.shape), bool_)
+                rest = ops.where(wrap(_filled(part, mask, True)), 0, g)
+        return rest, None if written is None else part.of(g)
+
+
+def _filled(part: View, raw: Any, value: Any) -> Any:
+    """`raw`, a dense array of its own, with `value` at the part."""
+    BY_ARRAY[type(raw)].setitem(part.of(raw), ..., value)
+    return raw
+
+
+def _without(part: View, g: Any) -> Any:
+    return _filled(part, BY_ARRAY[type(g)].copy(g), 0)
