@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import quiet
+from . import quiet, strict
 from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
@@ -46,6 +46,8 @@ def differentiate(
             elif edge is not None:
                 counts[edge] = 1
                 found.append(edge)
+    if strict.overwritten and strict.is_strict():
+        strict.check(found)
     needed = None if targets is None else _leading_to(targets, found)
     del found
     waiting: dict[Node, Any] = {}  # what has arrived at nodes for which there is more to come

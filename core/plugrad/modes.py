@@ -14,7 +14,7 @@ from typing import Any
 
 #: The bits of a thread's `mode`. Those of SPECIAL take every op to `Op.general`.
 NO_GRAD, INFERENCE = 1, 2
-SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE = 4, 8, 16, 32
+SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE, STRICT = 4, 8, 16, 32, 64
 SPECIAL = SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
 
 

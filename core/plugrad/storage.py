@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sys
 import weakref
+from bisect import bisect_left, insort
 from collections import Counter
 from typing import Any
 
+from . import strict
 from .backend import BY_ARRAY
 from .errors import InPlaceError
 from .graph import Variable
@@ -50,7 +52,7 @@ Step = tuple[Any, tuple[Any, ...], int | None]
 class Storage:
     """The memory that a group of tensors shares: who they are, and who outside knows it."""
 
-    __slots__ = ("_lent", "_members", "_prune_at", "pinned", "plain", "version")
+    __slots__ = ("_lent", "_members", "_orphans", "_prune_at", "pinned", "plain", "version")
 
     def __init__(self) -> None:
         #: Whether the memory came from outside, whose references nobody can count: then it never moves.
@@ -62,11 +64,12 @@ class Storage:
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
         self._prune_at = 16
+        self._orphans = _Orphans()
 
     def add(self, tensor: Variable) -> None:
         """Enter a tensor that shares this memory."""
         if len(self._members) >= self._prune_at:
-            self._members = [m for m in self._members if m[1]() is not None]
+            self._settle()
             self._prune_at = 2 * len(self._members) + 16
         self._members.append((weakref.ref(tensor), weakref.ref(tensor._raw)))
         self.plain = False
@@ -112,17 +115,37 @@ class Storage:
         found = [t() for t, _ in self._members if t is not None]
         return [t for t in found if t is not None and hasattr(t, "_view") and t._view.base is base]
 
-    def _live(self) -> list[tuple[Any, Any]]:
-        members = [(None if t is None else t(), r()) for t, r in self._members]
-        return [(tensor, raw) for tensor, raw in members if raw is not None]
+    def _settle(self) -> list[tuple[Any, Any]]:
+        """The members that live, as (tensor or None, array); arrays that graphs alone hold become orphans."""
+        found = [(None if t is None else t(), r(), t is None) for t, r in self._members]
+        known = {id(getattr(raw, "base", None)) for _, raw, _ in found if raw is not None}
+        known.update(lender for array, lender in self._lent if array() is not None)
+        live = []
+        for tensor, raw, memory in found:
+            if raw is None:
+                continue
+            if memory or tensor is not None or id(raw) in known or getattr(raw, "base", None) is None:
+                live.append((tensor, raw))
+            else:
+                self._orphans.add(raw)
+        if len(live) < len(found):
+            self._members = [(None if t is None else weakref.ref(t), weakref.ref(raw)) for t, raw in live]
+        return live
+
+    def arrays(self) -> list[Any]:
+        """All arrays over this memory that somebody holds."""
+        return [raw for _, raw in self._settle()] + self._orphans.arrays()
 
     def saved_in_a_graph(self, span: tuple[int, int] | None = None) -> bool:
         """Whether somebody other than the tensors, the views among their arrays, and borrowers holds an array.
 
         With a `span` of addresses only arrays count that reach into it.
         """
-        live = self._live()
-        others = Counter(id(getattr(raw, "base", None)) for _, raw in live)
+        live = self._settle()
+        if self._orphans.reach_into(span):
+            return True
+        others = self._orphans.bases.copy()
+        others.update(id(getattr(raw, "base", None)) for _, raw in live)
         others.update(lender for array, lender in self._lent if array() is not None)
         for tensor, raw in live:
             known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others[id(raw)]
@@ -134,14 +157,71 @@ class Storage:
 
     def move(self) -> None:
         """Give the tensors a copy of the memory, each its part; the old memory stays as it is."""
-        tensors = [t for t, raw in self._live() if t is not None and t._raw is raw]
+        tensors = [t for t, raw in self._settle() if t is not None and t._raw is raw]
         backend = BY_ARRAY[type(tensors[0]._raw)]
         for tensor, raw in zip(tensors, backend.rebase([t._raw for t in tensors]), strict=True):
             tensor._raw = raw
+        self._orphans = _Orphans()
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
         memory = getattr(raw, "base", None)
         if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed
             self._members.append((None, weakref.ref(memory)))
+
+
+class _Orphans:
+    """Views of a memory that outlived their tensors, since graphs have saved them; found by their addresses.
+
+    So writing a buffer element by element, each computed from the one before, takes a time that is linear in
+    the number of elements.
+    """
+
+    __slots__ = ("_alive", "_longest", "_spans", "bases")
+
+    def __init__(self) -> None:
+        self._alive: dict[int, weakref.ref[Any]] = {}
+        #: (first address, address after the last, key in `_alive`), sorted; some are of the dead.
+        self._spans: list[tuple[int, int, int]] = []
+        self._longest = 0
+        #: How many there are of each base, by its id.
+        self.bases: Counter[int] = Counter()
+
+    def add(self, raw: Any) -> None:
+        """Enter an array."""
+        key, base, alive, bases = id(raw), id(raw.base), self._alive, self.bases
+        if key in alive:
+            return
+
+        def forget(_: Any) -> None:
+            if alive.pop(key, None) is not None:
+                bases[base] -= 1
+
+        alive[key] = weakref.ref(raw, forget)
+        bases[base] += 1
+        start, end = BY_ARRAY[type(raw)].span(raw)
+        self._longest = max(self._longest, end - start)
+        insort(self._spans, (start, end, key))
+
+    def arrays(self) -> list[Any]:
+        """They themselves."""
+        return [raw for raw in [r() for r in self._alive.values()] if raw is not None]
+
+    def reach_into(self, span: tuple[int, int] | None) -> bool:
+        """Whether one of them shows an address of `span`, or is there at all."""
+        if not self._alive:
+            self._spans.clear()
+            return False
+        if span is None:
+            return True
+        i = bisect_left(self._spans, (span[0] - self._longest,))
+        while i < len(self._spans) and self._spans[i][0] < span[1]:
+            start, end, key = self._spans[i]
+            if key not in self._alive:
+                del self._spans[i]
+                continue
+            if _overlap((start, end), span):
+                return True
+            i += 1
+        return False
 
 
 def of(tensor: Variable) -> Storage:
@@ -228,13 +308,18 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
         storage.plain = key is None and not (one_value and storage.pinned)
         return
     if storage.saved_in_a_graph():
-        span = BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
+        strictly = (
+            strict.is_strict() and not storage.handed_out
+        )  # PyTorch does not look which part is written
+        span = None if strictly else BY_ARRAY[type(tensor._raw)].span(_part(tensor._raw, key))
         if storage.saved_in_a_graph(span) and not (_forget_errors() and not storage.saved_in_a_graph(span)):
             if storage.handed_out:
                 raise InPlaceError(
                     f"{op}: a recorded graph needs the values that this would overwrite, and the memory is shared "
                     "with NumPy (numpy(), from_numpy() or DLPack), so it cannot move: write to a .clone() instead"
                 )
+            if strictly:
+                strict.note(storage.arrays(), storage, op)
             storage.move()
 
 

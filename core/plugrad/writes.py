@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import engine, ops, quiet, storage
+from . import engine, ops, quiet, storage, strict
 from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
@@ -75,6 +75,8 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
     fresh = not hasattr(y, "_storage") and getattr(raw, "base", None) is None
     fresh = fresh and all(not isinstance(o, Variable) or o._raw is not raw for o in (tensor, *others))
     if fresh and not hasattr(tensor, "_view") and home.alone(tensor) and _same_layout(raw, tensor._raw):
+        if strict.is_strict():
+            strict.note(home.arrays(), home, name)
         home.rebind(tensor, raw)  # no copy: what a graph has saved of the old array stays where it is
     else:
         memory = storage.prepare_write(tensor, name)
