@@ -60,6 +60,15 @@ def test_memory_that_was_handed_out_does_not_move(name: str) -> None:
     assert array.tolist() == [3.0, 3.0, 3.0]
 
 
+def test_an_assignment_reads_before_it_writes() -> None:
+    x = torch.arange(9.0).view(3, 3)
+    x[1] = x[:, 2]
+    assert x[1].tolist() == [2.0, 5.0, 8.0]
+    x[:2] = x[1:].clone()
+    x.t().copy_(x)
+    assert x.tolist() == [[2.0, 6.0, 6.0], [5.0, 7.0, 7.0], [8.0, 8.0, 8.0]]
+
+
 def test_memory_that_came_back_may_move() -> None:
     t, w = torch.ones(3), torch.ones(3, requires_grad=True)
     array = t.numpy()[1:]

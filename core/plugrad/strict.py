@@ -95,21 +95,22 @@ def check(nodes: Iterable[Any]) -> None:
     for node in nodes:
         for raw in saved(node):
             entry = overwritten.get(id(raw))
-            if entry is not None and entry.raw() is raw:
-                kind = _KINDS.get(str(of(raw.dtype)), "Tensor")
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    f"[{kind} {list(raw.shape)}], saved by {node.name()}, is at version {entry.storage.version}; "
-                    f"expected version {entry.saved_version} instead. {entry.op} modified it at {entry.line}: write "
-                    "to a .clone(), or leave strict mode, in which plugrad does not keep the old values"
-                )
+            if entry is None or id(entry.raw()) != id(raw):
+                continue
+            kind = _KINDS.get(str(of(raw.dtype)), "Tensor")
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"[{kind} {list(raw.shape)}], saved by {node.name()}, is at version {entry.storage.version}; "
+                f"expected version {entry.saved_version} instead. {entry.op} modified it at {entry.line}: write "
+                "to a .clone(), or leave strict mode, in which plugrad does not keep the old values"
+            )
 
 
 def saved(node: Any) -> list[Any]:
     """The raw arrays that a node has saved."""
-    found = [getattr(node, slot, None) for slot in getattr(type(node), "saves", ())]
+    found: list[Any] = [getattr(node, slot, None) for slot in getattr(type(node), "saves", ())]
     found += [entry[0] for entry in getattr(node, "_saved", None) or () if type(entry) is tuple]
-    return [raw for raw in found if hasattr(raw, "shape")]
+    return [raw for raw in found if raw is not None and hasattr(raw, "shape")]
 
 
 _KINDS = {

@@ -110,8 +110,10 @@ class NumPyBackend(Backend, kernels.Kernels):
     def setitem(self, raw: np.ndarray, key: Any, value: Any) -> np.ndarray:
         if key is ... and type(value) in (int, float):
             raw.fill(value)
-        else:
-            raw[key] = value
+            return raw
+        if type(value) is np.ndarray and np.may_share_memory(raw, value):
+            value = value.copy()  # `a[1] = a[:, 2]` reads elements that NumPy has overwritten already
+        raw[key] = value
         return raw
 
     def stream(self, algorithm: str, seed: int) -> MT19937Stream | PhiloxStream:
