@@ -15,7 +15,8 @@ from . import quiet, strict
 from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
-from .graph import Meta, Node, Variable, wrap
+from .graph import GradientEdge, Meta, Node, Variable, wrap
+from .hooks import run_prehooks, run_tensor_hooks
 from .modes import set_recording
 from .op import conform
 
@@ -62,12 +63,16 @@ def differentiate(
     while ready:
         node, g = ready.pop()
         if node.hooks is not None and g is not None:
-            g = _run_hooks(node, g, recorded)
+            g = run_tensor_hooks(node.hooks, g, recorded, counts, needed)
+            if needed is None:
+                g = run_prehooks(node.hooks, g, recorded)
         if needed is not None:
             if g is not None and needed.get(node):
                 arrived[node] = g if recorded else as_array(g)
             if not any(edge in needed for edge in node.edges):
                 continue
+            if node.hooks is not None and g is not None:
+                g = run_prehooks(node.hooks, g, recorded)
         if g is None:
             grads: Any = (None,) * len(node.edges)
         elif recorded:
@@ -117,39 +122,6 @@ def _add(a: Any, b: Any) -> Any:
     return quiet.call(operator.add, a, b)
 
 
-def _run_hooks(node: Node, g: Any, recorded: bool) -> Any:
-    """`g` as the hooks of `node` leave it; they see tensors, and record only if the backward is recorded."""
-    before = set_recording(recorded)
-    try:
-        tensor = g if recorded else wrap(as_array(g))
-        for hook in list((node.hooks or {}).values()):
-            result = hook(tensor)
-            if result is not None:
-                _check_replacement(hook, tensor, result)
-                tensor = result
-    finally:
-        set_recording(before)
-    return tensor if recorded else tensor._raw
-
-
-def _check_replacement(hook: Any, g: Any, result: Any) -> None:
-    name = getattr(hook, "__name__", type(hook).__name__)
-    if not isinstance(result, Variable):
-        found = type(result).__name__
-        raise TypeError(f"expected Variable, but hook {name!r} returned {found!r}: return a Tensor or None")
-    old, new = g._raw, result._raw
-    if tuple(new.shape) != tuple(old.shape):
-        raise RuntimeError(
-            f"hook {name!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, "
-            f"what it returned {tuple(new.shape)}"
-        )
-    if new.dtype != old.dtype or type(new) is not type(old):
-        given, found = (f"{of(r.dtype)} on {BY_ARRAY[type(r)].device_type!r}" for r in (old, new))
-        raise RuntimeError(
-            f"hook {name!r} has changed the type of value: the gradient is {given}, what it returned {found}"
-        )
-
-
 # --- the doors ----------------------------------------------------------------------------------------------
 
 
@@ -185,6 +157,10 @@ def backward(
     edges = [_edge_of(x, "backward", "inputs", i) for i, x in enumerate(wanted)]
     arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
     for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
+        if isinstance(x, GradientEdge):
+            x = getattr(x.node, "variable", None)
+            if x is None:
+                raise RuntimeError("backward: inputs: a GradientEdge must be that of a leaf: use grad()")
         if edge in arrived and not x.retains_grad:  # which has its own already
             x._accumulate(arrived[edge], recorded=create_graph)
 
@@ -199,12 +175,20 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradients of `outputs`, weighted by `grad_outputs`, with respect to `inputs`; touches no `.grad`.
+
+    A tuple, or for a dict of inputs a dict. Outputs and inputs are tensors or `GradientEdge`s.
 
     An input that the outputs do not depend on is an error, or None with `allow_unused`, or zeros with
     `materialize_grads`.
     """
+    if type(inputs) is dict:
+        found = grad(
+            outputs, tuple(inputs.values()), grad_outputs, retain_graph, create_graph, only_inputs, allow_unused,
+            is_grads_batched, materialize_grads,
+        )  # fmt: skip
+        return dict(zip(inputs, found, strict=True))
     if not only_inputs:
         raise NotImplementedError(
             "grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves"
@@ -229,7 +213,7 @@ def grad(
         g = arrived.get(edge)
         if g is not None:
             results.append(g if create_graph else wrap(g))
-        elif materialize_grads:
+        elif materialize_grads and not isinstance(x, GradientEdge):
             zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
             results.append(wrap(zeros).requires_grad_(create_graph))
         elif allow_unused:
@@ -253,12 +237,16 @@ def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: An
 
 
 def _sequence(tensors: Any) -> Sequence[Any]:
-    return (
-        tensors if type(tensors) is tuple else (tensors,) if isinstance(tensors, Variable) else tuple(tensors)
-    )
+    if isinstance(tensors, (Variable, GradientEdge)):
+        return (tensors,)
+    if type(tensors) is dict:
+        return tuple(tensors.values())
+    return tensors if type(tensors) is tuple else tuple(tensors)
 
 
 def _edge_of(tensor: Any, asked: str, which: str, i: int) -> Node:
+    if isinstance(tensor, GradientEdge):
+        return tensor.edge
     if not isinstance(tensor, Variable):
         raise TypeError(f"{asked}: element {i} of {which} is a {type(tensor).__name__}, not a Tensor")
     if tensor._edge is None:
@@ -280,6 +268,9 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
     roots, cotangents = [], []
     for i, (t, g) in enumerate(zip(tensors, given)):
         roots.append(_edge_of(t, asked, "tensors", i))
+        if isinstance(t, GradientEdge):
+            cotangents.append(_one(t, recorded, asked) if g is None else g if recorded else g._raw)
+            continue
         y = t._raw
         if g is None:
             cotangents.append(_one(t, recorded, asked))
@@ -313,6 +304,8 @@ _ONES: dict[tuple[type, Any], Any] = {}
 
 def _one(tensor: Any, recorded: bool, asked: str) -> Any:
     """The cotangent that is implied for a tensor of one real element."""
+    if isinstance(tensor, GradientEdge):
+        raise RuntimeError(f"{asked}: a GradientEdge has no value that implies a gradient: pass one for it")
     y = getattr(tensor, "_raw", None)
     if y is None or tensor._edge is None:
         return None  # `_edge_of` says why

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from .backend import BY_ARRAY
+from .errors import GraphFreedError
+
 
 class Variable:
     """The slots of a tensor that recording needs; `plugrad.Tensor` is the class that people see.
@@ -62,10 +65,14 @@ class Node:
     arrays; `backward_recorded(g)` does the same with tensors, so that the derivative is itself recorded.
     """
 
-    __slots__ = ("edges", "hooks")
+    __slots__ = ("_metadata", "edges", "hooks")
 
     edges: tuple[Node | None, ...]
-    hooks: dict[Any, Callable[[Any], Any]] | None
+    hooks: Any
+    _metadata: dict[Any, Any]
+    #: What registers hooks; `hooks` puts it here.
+    _hooked_after: ClassVar[Callable[[Node, Any], Any]]
+    _hooked_before: ClassVar[Callable[[Node, Any], Any]]
 
     def name(self) -> str:
         """The name that PyTorch gives such a node, e.g. `MulBackward0`."""
@@ -75,6 +82,38 @@ class Node:
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """For each input the node that its gradient goes to, and which output of that node it was."""
         return tuple((e.node, e.index) if isinstance(e, Port) else (e, 0) for e in self.edges)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whoever walks the graph, made at the first look."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata = {}
+            return self._metadata
+
+    def __getattr__(self, name: str) -> Any:
+        # `_saved_self`, `_saved_other`, `_saved_result`: what PyTorch calls the slots `x` or `a`, `b`, and `y`.
+        slots = getattr(type(self), "saves", ())
+        if not name.startswith("_saved_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        asked = name.removeprefix("_saved_")
+        for slot in _SLOTS.get(asked, (asked,)):
+            if slot in slots or (slot == asked and slot in getattr(type(self), "__slots__", ())):
+                return self._saved_value(slot)
+        raise AttributeError(
+            f"{type(self).__name__!r} object has saved no {asked!r}: it saves {', '.join(slots) or 'nothing'}"
+        )
+
+    def _saved_value(self, slot: str) -> Any:
+        try:
+            value = object.__getattribute__(self, slot)
+        except AttributeError:
+            raise GraphFreedError(
+                f"{self.name()}: the saved values are gone, because the graph was differentiated before (Trying to "
+                "backward through the graph a second time): pass retain_graph=True to the first backward"
+            ) from None
+        return wrap(value) if type(value) in BY_ARRAY else value
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """The cotangents of the inputs, from the cotangent `g` of the output."""
@@ -93,8 +132,45 @@ class Node:
     def release(self) -> None:
         """Let go of the saved values: the next `backward` of this node raises."""
 
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> Any:
+        """Call `fn(grad_inputs, grad_outputs)` after this node; the tuple that it returns replaces `grad_inputs`."""
+        return Node._hooked_after(self, fn)
+
+    def register_prehook(self, fn: Callable[[Any], Any]) -> Any:
+        """Call `fn(grad_outputs)` before this node; the tuple that it returns replaces `grad_outputs`."""
+        return Node._hooked_before(self, fn)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
+
+
+#: What PyTorch calls the slots of most nodes.
+_SLOTS = {"self": ("x", "a"), "other": ("b",), "result": ("y",), "exponent": ("b",)}
+
+
+class GradientEdge(tuple[Any, int]):
+    """A place in a graph, (node, which of its outputs): stands for a tensor in `grad` and `backward`."""
+
+    node = property(lambda self: self[0], doc="The node.")
+    output_nr = property(lambda self: self[1], doc="Which of its outputs.")
+    _edge: Node | None
+
+    def __new__(cls, node: Node, output_nr: int = 0, edge: Node | None = None) -> GradientEdge:
+        self = tuple.__new__(cls, (node, output_nr))
+        self._edge = edge
+        return self
+
+    def __repr__(self) -> str:
+        return f"GradientEdge(node={self[0]!r}, output_nr={self[1]})"
+
+    @property
+    def edge(self) -> Node:
+        """Where a gradient of this place arrives."""
+        if self._edge is None and len(getattr(self.node, "output_metas", ())) > 1:
+            raise NotImplementedError(
+                f"GradientEdge: {self.node.name()} has several outputs: get the edge of one by get_gradient_edge(tensor)"
+            )
+        return self._edge or self.node
 
 
 class Port(Node):

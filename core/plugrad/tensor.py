@@ -6,12 +6,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import creation, dtypes, engine, ops, storage
+from . import creation, dtypes, engine, hooks, ops, storage
 from .accumulate import AccumulateGrad
 from .backend import BY_ARRAY, Backend
 from .device import device
 from .dtypes import dtype
 from .graph import Node, Port, Variable, wrap
+from .hooks import RemovableHandle
 from .methods import Methods
 from .printing import tensor_repr
 from .size import Size
@@ -174,7 +175,7 @@ class Tensor(Methods, Variable, result=True):
     @property
     def is_leaf(self) -> bool:
         """Whether this was not computed from a tensor that requires grad."""
-        return self._edge is None or type(self._edge) is AccumulateGrad
+        return self._edge is None or isinstance(self._edge, AccumulateGrad)
 
     @property
     def grad_fn(self) -> Node | None:
@@ -236,26 +237,36 @@ class Tensor(Methods, Variable, result=True):
                     kept = tensor.grad
                     tensor._grad = kept + g if kept is not None else g if g.requires_grad else g.clone()
 
-            hooks = self._edge.hooks = self._edge.hooks or {}
-            hooks["retain_grad"] = keep
+            hooks.of_node(self._edge).retain = keep
 
     @property
     def retains_grad(self) -> bool:
         """Whether this is an intermediate tensor whose gradient is kept."""
         edge = self._edge
-        return edge is not None and not self.is_leaf and "retain_grad" in (edge.hooks or {})
+        return (
+            edge is not None and not self.is_leaf and edge.hooks is not None and edge.hooks.retain is not None
+        )
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook` with the gradient of this tensor when it is known; what it returns replaces it."""
         if self._edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        hooks = self._edge.hooks = self._edge.hooks or {}
-        handle = RemovableHandle(hooks)
-        kept = hooks.pop("retain_grad", None)
-        hooks[handle._key] = hook
-        if kept is not None:  # it sees the gradient as the hooks leave it
-            hooks["retain_grad"] = kept
-        return handle
+        return RemovableHandle(hook, hooks.of_node(self._edge).tensor)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook` with this leaf after its `.grad` has grown."""
+        if self._edge is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        leaf = weakref.ref(self)
+
+        def accumulated(grad_inputs: Any, grad_outputs: Any) -> None:
+            tensor = leaf()
+            if tensor is not None:
+                hook(tensor)
+
+        return RemovableHandle(accumulated, hooks.call_after(self._edge))
 
     def backward(
         self,
@@ -450,23 +461,3 @@ def result_type(tensor1: Any, tensor2: Any) -> dtype:
     torch.float32
     """
     return dtypes.result_type([x._raw if isinstance(x, Tensor) else x for x in (tensor1, tensor2)])
-
-
-class RemovableHandle:
-    """What `register_hook` returns: `remove()` takes the hook away; as a context manager, at its end."""
-
-    __slots__ = ("_hooks", "_key")
-
-    def __init__(self, hooks: dict[Any, Any]) -> None:
-        self._hooks = hooks  # not the node: a handle that is kept would keep the graph
-        self._key = object()
-
-    def remove(self) -> None:
-        """Take the hook away; once is enough."""
-        self._hooks.pop(self._key, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()

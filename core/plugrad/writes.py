@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import engine, ops, quiet, storage, strict
+from . import engine, hooks, ops, quiet, storage, strict
 from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
@@ -103,20 +103,30 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
     """The graph of `tensor`, or of the part of it that `steps` lead to, goes on from `edge`; so do its views."""
     view = getattr(tensor, "_view", None)
     base = tensor if view is None else view.base
+    before = base._edge
     if view is None and not steps:
         base._edge = edge
     else:
         part = View(base, ((*view.steps, *steps) if view is not None else steps), True)
-        base._edge = CopySlices(base._edge, edge, part)
+        base._edge = CopySlices(before, edge, part)
+    _go_on_retaining(before, base._edge)
     views = storage.of(base).views_of(base)
     if not views:
         return
-    before = set_recording(True)
+    recording = set_recording(True)
     try:
         for v in views:
+            old = v._edge
             v._edge = None if base._edge is None else v._view.of(wrap(base._raw, base._edge))._edge
+            _go_on_retaining(old, v._edge)
     finally:
-        set_recording(before)
+        set_recording(recording)
+
+
+def _go_on_retaining(before: Node | None, after: Node | None) -> None:
+    """A tensor whose gradient is kept keeps that of its newest values."""
+    if before is not None and after is not None and before.hooks is not None and before is not after:
+        hooks.of_node(after).retain, before.hooks.retain = before.hooks.retain, None
 
 
 class CopySlices(Node):

@@ -1,0 +1,224 @@
+"""Functions that a backward calls on its way: at a tensor, before a node, after a node.
+
+A node keeps them in one slot, None for nearly all nodes, which is all that an ordinary backward looks at. The
+order is PyTorch's: the hooks of a tensor as they were registered, then what keeps its `.grad` (`retain_grad`), the
+prehooks of the node, the node, its hooks.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from .backend import BY_ARRAY, as_array
+from .dtypes import of
+from .graph import Node, Variable, wrap
+from .modes import set_recording
+
+
+class Hooks:
+    """What is hooked to one node."""
+
+    __slots__ = ("after", "before", "retain", "tensor")
+
+    def __init__(self) -> None:
+        #: By the key of its handle: what is called with the gradient of the tensor that the node made.
+        self.tensor: dict[Any, Callable[[Any], Any]] = {}
+        self.retain: Callable[[Any], None] | None = None
+        #: What is called with the gradients of all outputs, and with those of the inputs and the outputs.
+        self.before: dict[Any, Callable[[Any], Any]] = {}
+        self.after: dict[Any, Callable[[Any, Any], Any]] = {}
+
+
+class RemovableHandle:
+    """What registers a hook returns: `remove()` takes the hook away; as a context manager, at its end."""
+
+    __slots__ = ("_homes",)
+
+    def __init__(self, hook: Any, *homes: dict[Any, Any]) -> None:
+        self._homes = homes  # not the nodes: a handle that is kept would keep the graph
+        for home in homes:
+            home[self] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; once is enough."""
+        for home in self._homes:
+            home.pop(self, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def of_node(node: Node) -> Hooks:
+    """The hooks of a node, made at the first call."""
+    if node.hooks is None:
+        node.hooks = Hooks()
+    return node.hooks
+
+
+def call_after(node: Node) -> dict[Any, Any]:
+    """The hooks that run after a node, which from now on looks for them."""
+    cls = type(node)
+    if cls not in _CALLING.values():
+        if cls not in _CALLING:
+            members = {name: _then_hooks(cls, name) for name in ("backward", "consume", "backward_recorded")}
+            _CALLING[cls] = type(cls.__name__, (cls,), {"__slots__": (), "__doc__": cls.__doc__, **members})
+        node.__class__ = _CALLING[cls]  # so that other nodes need not even be asked
+    return of_node(node).after
+
+
+Node._hooked_after = lambda node, hook: RemovableHandle(hook, call_after(node))
+Node._hooked_before = lambda node, hook: RemovableHandle(hook, of_node(node).before)
+
+#: For a class of nodes the same class, whose nodes call hooks afterwards.
+_CALLING: dict[type[Node], type[Node]] = {}
+
+
+def _then_hooks(cls: type[Node], name: str) -> Callable[..., Any]:
+    method, recorded = getattr(cls, name), name == "backward_recorded"
+
+    def call(node: Any, g: Any) -> tuple[Any, ...]:
+        grads = method(node, g)
+        if node.hooks is None or not node.hooks.after:
+            return grads
+        outputs = _tensors(g if type(g) is list else [g], recorded)
+        before = set_recording(recorded)
+        try:
+            inputs = _tensors(grads, recorded)
+            for hook in list(node.hooks.after.values()):
+                inputs = _replaced(hook, inputs, hook(inputs, outputs))
+        finally:
+            set_recording(before)
+        return inputs if recorded else tuple(None if x is None else x._raw for x in inputs)
+
+    return call
+
+
+def _tensors(gs: Any, recorded: bool) -> tuple[Any, ...]:
+    return tuple(g if g is None or recorded else wrap(as_array(g)) for g in gs)
+
+
+def _replaced(hook: Any, old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+    """The gradients that a node's hook leaves: what it returns, a tensor or a tuple, or what there was."""
+    if new is None:
+        return old
+    new = new if isinstance(new, tuple) else (new,)
+    if len(new) != len(old):
+        raise RuntimeError(
+            f"hook {_name(hook)!r} has returned an incorrect number of values (got {len(new)}, but expected {len(old)})"
+        )
+    for a, b in zip(old, new, strict=True):
+        if a is not None and b is not None:
+            check_replacement(hook, a, b)
+    return new
+
+
+class Task:
+    """One backward: a key of its `counts` that dies with it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: Any) -> Any:
+    """`g` as the hooks of a tensor leave it; they see tensors, and record only if the backward is recorded."""
+    if not hooks.tensor and hooks.retain is None:
+        return g
+    before = set_recording(recorded)
+    try:
+        tensor = g if recorded else wrap(as_array(g))
+        for hook in list(hooks.tensor.values()):
+            result = hook.arrive(tensor, counts, needed) if type(hook) is OneOfMany else hook(tensor)
+            if result is not None:
+                check_replacement(hook, tensor, result)
+                tensor = result
+        if hooks.retain is not None:
+            hooks.retain(tensor)
+    finally:
+        set_recording(before)
+    return tensor if recorded else tensor._raw
+
+
+def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
+    """`g`, the cotangent of a node or a list of those of its outputs, as the prehooks of the node leave it."""
+    if not hooks.before:
+        return g
+    several = type(g) is list
+    before = set_recording(recorded)
+    try:
+        tensors = _tensors(g if several else [g], recorded)
+        for hook in list(hooks.before.values()):
+            tensors = _replaced(hook, tensors, hook(tensors))
+    finally:
+        set_recording(before)
+    gs = [x if x is None or recorded else x._raw for x in tensors]
+    return gs if several else gs[0]
+
+
+class MultiGradHook:
+    """The hook of several tensors: called once a backward, when all their gradients are there, or with the first."""
+
+    def __init__(self, edges: list[Node], function: Callable[[Any], None], first: bool) -> None:
+        self.edges, self.function, self.first = edges, function, first
+        #: The backward that goes on, and what has arrived; a backward that broke off is forgotten by the next.
+        self._task: weakref.ref[Task] | None = None
+        self._arrived: list[Any] = []
+        self._missing = 0
+
+    def arrive(self, i: int, g: Any, counts: Any, needed: Any) -> None:
+        """Note that the gradient `g` of tensor `i` has arrived in the backward that walks `counts`."""
+        if Task not in counts:
+            counts[Task] = Task()
+        task = counts[Task]
+        if self._task is None or self._task() is not task:
+            self._task = weakref.ref(task)
+            self._arrived = [None] * len(self.edges)
+            expected = [edge for edge in self.edges if edge in counts and (needed is None or edge in needed)]
+            self._missing = 1 if self.first else len(expected)
+        if self._missing == 0:  # the first was there before
+            return
+        self._arrived[i] = g
+        self._missing -= 1
+        if self._missing == 0:
+            arrived, self._arrived = self._arrived, []
+            self.function(g if self.first else arrived)
+
+
+class OneOfMany:
+    """The part of a `MultiGradHook` that is hooked to tensor `i`."""
+
+    __slots__ = ("_all", "_i")
+
+    def __init__(self, all_: MultiGradHook, i: int) -> None:
+        self._all, self._i = all_, i
+
+    def arrive(self, g: Any, counts: Any, needed: Any) -> None:
+        """Pass the gradient on."""
+        self._all.arrive(self._i, g, counts, needed)
+
+
+def check_replacement(hook: Any, g: Any, result: Any) -> None:
+    """Raise if what a hook returned cannot stand for the gradient `g`."""
+    if not isinstance(result, Variable):
+        found = type(result).__name__
+        raise TypeError(
+            f"expected Variable, but hook {_name(hook)!r} returned {found!r}: return a Tensor or None"
+        )
+    old, new = g._raw, result._raw
+    if tuple(new.shape) != tuple(old.shape):
+        raise RuntimeError(
+            f"hook {_name(hook)!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, "
+            f"what it returned {tuple(new.shape)}"
+        )
+    if new.dtype != old.dtype or type(new) is not type(old):
+        given, found = (f"{of(r.dtype)} on {BY_ARRAY[type(r)].device_type!r}" for r in (old, new))
+        raise RuntimeError(
+            f"hook {_name(hook)!r} has changed the type of value: the gradient is {given}, what it returned {found}"
+        )
+
+
+def _name(hook: Any) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
