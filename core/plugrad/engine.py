@@ -11,13 +11,13 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import quiet, strict
+from . import anomaly, quiet, strict
 from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
 from .graph import GradientEdge, Meta, Node, Variable, wrap
 from .hooks import run_prehooks, run_tensor_hooks
-from .modes import set_recording
+from .modes import ANOMALY, active, set_recording, thread
 from .op import conform
 
 
@@ -47,6 +47,8 @@ def differentiate(
             elif edge is not None:
                 counts[edge] = 1
                 found.append(edge)
+    if active and thread.mode & ANOMALY:
+        anomaly.watch(found)
     if strict.overwritten and strict.is_strict():
         strict.check(found)
     needed = None if targets is None else _leading_to(targets, found)

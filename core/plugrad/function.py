@@ -31,6 +31,7 @@ from .errors import GraphFreedError, InPlaceError
 from .graph import Meta, Node, Port, Variable, wrap
 from .modes import set_recording
 from .op import conform
+from .saved import Packed, current
 
 
 class FunctionCtx(Node):
@@ -71,7 +72,10 @@ class FunctionCtx(Node):
                 f"{self.name()}: the saved tensors are gone, because the graph was differentiated before (Trying to "
                 "backward through the graph a second time): pass retain_graph=True to the first backward"
             )
-        return tuple(None if s is None else wrap(s[0], self._edge_of(s[1])) for s in self._saved)
+        return tuple(
+            None if s is None else wrap(s[0].unpack() if type(s[0]) is Packed else s[0], self._edge_of(s[1]))
+            for s in self._saved
+        )
 
     def _edge_of(self, place: Any) -> Node | None:
         """An input's edge as it was saved, or of an output (by its index) this node: a node must not hold itself."""
@@ -240,6 +244,9 @@ class Function:
         ctx._saved = tuple(
             None if t is None else (t._raw, cls._place(t, args, outputs, edges)) for t in ctx._to_save
         )
+        hooks = current()
+        if hooks is not None and recorded:
+            ctx._saved = tuple(s if s is None else (Packed(s[0], hooks), s[1]) for s in ctx._saved)
         ctx._to_save = ()
         if recorded:
             ctx.edges = edges

@@ -34,17 +34,18 @@ class Hooks:
 class RemovableHandle:
     """What registers a hook returns: `remove()` takes the hook away; as a context manager, at its end."""
 
-    __slots__ = ("_homes",)
+    __slots__ = ("_homes", "_key")
 
     def __init__(self, hook: Any, *homes: dict[Any, Any]) -> None:
         self._homes = homes  # not the nodes: a handle that is kept would keep the graph
+        self._key = object()  # not the handle, which would form a cycle with its homes
         for home in homes:
-            home[self] = hook
+            home[self._key] = hook
 
     def remove(self) -> None:
         """Take the hook away; once is enough."""
         for home in self._homes:
-            home.pop(self, None)
+            home.pop(self._key, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -20,6 +20,10 @@ SPECIAL = SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
 
 class _ThreadModes(threading.local):
     mode = 0
+    #: (pack, unpack), innermost last; and why there must be none.
+    saved_tensors_hooks: tuple[Any, ...] = ()
+    saved_tensors_hooks_refused: str | None = None
+    anomaly_checks_nan = True
 
 
 #: The mode of the calling thread: bits, 0 in the ordinary state.

@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+from . import anomaly, codegen, dtypes, quiet, saved
 from . import backend as backends
-from . import codegen, dtypes, quiet
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import NO_GRAD, active, thread
+from .modes import ANOMALY, NO_GRAD, active, thread
 from .storage import share
 
 #: Every declared op by name.
@@ -191,6 +191,8 @@ class Op:
                 for o, r in zip(operands, raws, strict=True)
             )
             tensor._edge = self._recorded(edges, raws, y, values, changed)
+        if active and thread.mode & ANOMALY:
+            anomaly.after_forward(self, raws, [y], tensor._edge)
         return tensor
 
     def _operand(self, i: int, value: Any) -> Any:
@@ -311,7 +313,8 @@ class Op:
         adapted: bool,
     ) -> Node:
         """The node of a call, its slots filled with what the formulas of the needed gradients read."""
-        n: Any = (self.adapted_node if adapted else self.node)()
+        cls, hooks = self.adapted_node if adapted else self.node, saved.current()
+        n: Any = (cls if hooks is None else saved.packing(cls))()
         n.edges, n.hooks = edges, None
         if adapted:
             n.input_metas = tuple(codegen.meta(r) for r in raws)
@@ -327,6 +330,8 @@ class Op:
             elif kind in ("meta", "ymeta"):
                 value = codegen.meta(value)
             setattr(n, slot, value)
+        if hooks is not None:
+            saved.pack(n, hooks)
         return n
 
     def _recorded_outputs(

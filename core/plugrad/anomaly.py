@@ -1,0 +1,94 @@
+"""What anomaly mode does: look for NaN in what ops and their derivatives return, and say where the op was called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .backend import as_array
+from .graph import Node, Port, Variable, wrap
+from .modes import ANOMALY, active, set_mode, thread
+
+
+def has_nan(value: Any) -> bool:
+    """Whether a raw array, a tensor or a number holds a NaN."""
+    if not isinstance(value, Variable):
+        if not hasattr(value, "dtype"):
+            return value != value
+        value = wrap(as_array(value))
+    tensor: Any = value
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return False
+    mode = set_mode(0)
+    try:
+        return tensor.isnan().any().item()
+    finally:
+        set_mode(mode)
+
+
+def after_forward(op: Any, inputs: Iterable[Any], outputs: Iterable[Any], node: Node | None) -> None:
+    """Keep where the node was recorded, and raise if the op made a NaN of numbers."""
+    trace = _user_frames()
+    if node is not None:
+        node = node.node if isinstance(node, Port) else node
+        node.metadata["traceback"] = trace
+    if thread.anomaly_checks_nan and any(map(has_nan, outputs)) and not any(map(has_nan, inputs)):
+        raise RuntimeError(
+            f"Function '{op.name}' returned nan values in its forward, from inputs without nan. It was called here:\n{trace}"
+        )
+
+
+def _user_frames() -> str:
+    """The stack as text, without the frames of plugrad itself."""
+    import traceback
+
+    frames = traceback.extract_stack()
+    while frames and ("plugrad" in frames[-1].filename and not frames[-1].filename.endswith(".ipynb")):
+        if "/plugrad/" not in frames[-1].filename.replace("\\", "/") and not frames[-1].filename.startswith(
+            "<plugrad"
+        ):
+            break
+        frames.pop()
+    return "".join(traceback.format_list(frames)).rstrip()
+
+
+def watch(nodes: Iterable[Node]) -> None:
+    """Have the nodes, which a backward is about to call, look at what they return."""
+    for node in nodes:
+        cls = type(node)
+        if cls not in _WATCHING.values():
+            if cls not in _WATCHING:
+                members = {n: _watched(cls, n) for n in ("backward", "consume", "backward_recorded")}
+                _WATCHING[cls] = type(
+                    cls.__name__, (cls,), {"__slots__": (), "__doc__": cls.__doc__, **members}
+                )
+            node.__class__ = _WATCHING[cls]
+
+
+_WATCHING: dict[type[Node], type[Node]] = {}
+
+
+def _watched(cls: type[Node], name: str) -> Callable[..., Any]:
+    method = getattr(cls, name)
+
+    def call(node: Node, g: Any) -> tuple[Any, ...]:
+        if not (active and thread.mode & ANOMALY):  # a later backward, outside of the mode
+            return method(node, g)
+        trace = node.metadata.get("traceback")
+        where = (
+            f" Traceback of forward call that caused the error:\n{trace}"
+            if trace
+            else " No forward pass information: enable anomaly detection during the forward pass, too, to see the line"
+        )
+        try:
+            grads = method(node, g)
+        except RuntimeError as error:
+            raise type(error)(f"{error}\nError detected in {node.name()}.{where}") from error
+        for i, x in enumerate(grads):
+            if thread.anomaly_checks_nan and x is not None and type(x) is not list and has_nan(x):
+                raise RuntimeError(
+                    f"Function '{node.name()}' returned nan values in its {i}th output.{where}"
+                )
+        return grads
+
+    return call

@@ -1,0 +1,121 @@
+"""Hooks on what a graph saves: packed when it is recorded, unpacked when a backward reads it.
+
+Only under a hook is a node of a class that knows of packing made, so other nodes pay nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .errors import GraphFreedError
+from .graph import Node, Variable, wrap
+from .modes import SAVED_TENSORS_HOOKS, active, set_mode, set_recording, thread
+
+Pair = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+
+def push(pair: Pair) -> None:
+    """Make `pair`, (pack, unpack), the hooks of the calling thread."""
+    refusal = thread.saved_tensors_hooks_refused
+    if refusal is not None:
+        raise RuntimeError(refusal)
+    thread.saved_tensors_hooks = (*thread.saved_tensors_hooks, pair)
+    set_mode(thread.mode | SAVED_TENSORS_HOOKS)
+
+
+def pop() -> None:
+    """Go back to the hooks before."""
+    thread.saved_tensors_hooks = thread.saved_tensors_hooks[:-1]
+    if not thread.saved_tensors_hooks:
+        set_mode(thread.mode & ~SAVED_TENSORS_HOOKS)
+
+
+def current() -> Pair | None:
+    """The hooks of the calling thread."""
+    return thread.saved_tensors_hooks[-1] if active and thread.mode & SAVED_TENSORS_HOOKS else None
+
+
+class Packed:
+    """What a pack hook returned for a saved array, and how to get the array back."""
+
+    __slots__ = ("_unpack", "_value")
+
+    def __init__(self, raw: Any, pair: Pair) -> None:
+        pack, self._unpack = pair
+        self._value = _without_hooks(pack, wrap(raw))
+
+    def unpack(self) -> Any:
+        """The raw array."""
+        tensor = _without_hooks(self._unpack, self._value)
+        if not isinstance(tensor, Variable):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(tensor).__name__}"
+            )
+        return tensor._raw
+
+
+def _without_hooks(hook: Callable[[Any], Any], value: Any) -> Any:
+    mode, recording = thread.mode, set_recording(False)
+    set_mode(thread.mode & ~SAVED_TENSORS_HOOKS)
+    try:
+        return hook(value)
+    finally:
+        set_mode(mode)
+        set_recording(recording)
+
+
+def packing(cls: type[Node]) -> type[Node]:
+    """The subclass of a class of nodes whose saved values are packed."""
+    if cls not in _PACKING:
+        members: dict[str, Any] = {n: _unpacked(cls, n) for n in ("backward", "consume", "backward_recorded")}
+        members["release"] = _release
+        _PACKING[cls] = type(
+            cls.__name__, (cls,), {"__slots__": ("packed",), "__doc__": cls.__doc__, **members}
+        )
+    return _PACKING[cls]
+
+
+_PACKING: dict[type[Node], type[Node]] = {}
+
+
+def pack(node: Any, pair: Pair) -> None:
+    """Replace the arrays in the slots of a node of a packing class by what the hooks make of them."""
+    node.packed = {}
+    for slot in node.saves:
+        raw = getattr(node, slot)
+        if hasattr(raw, "dtype"):
+            node.packed[slot] = Packed(raw, pair)
+            delattr(node, slot)
+
+
+def _unpacked(cls: type[Node], name: str) -> Callable[..., Any]:
+    method, consumes = getattr(cls, "backward" if name == "consume" else name), name == "consume"
+
+    def call(node: Any, g: Any) -> tuple[Any, ...]:
+        packed = node.packed
+        if packed is None:
+            raise GraphFreedError(
+                f"backward: the saved values of {node.name()} are gone, because the graph was differentiated before "
+                "(Trying to backward through the graph a second time): pass retain_graph=True to the first backward"
+            )
+        try:
+            for slot, value in packed.items():
+                setattr(node, slot, value.unpack())
+            return method(node, g)
+        finally:
+            for slot in packed:
+                if hasattr(node, slot):
+                    delattr(node, slot)
+            if consumes:
+                node.release()
+
+    return call
+
+
+def _release(node: Any) -> None:
+    node.packed = None
+    for slot in node.saves:
+        if hasattr(node, slot):
+            delattr(node, slot)
