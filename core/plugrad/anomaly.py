@@ -8,6 +8,7 @@ from typing import Any
 from .backend import as_array
 from .graph import Node, Port, Variable, wrap
 from .modes import ANOMALY, active, set_mode, thread
+from .strict import user_frame, user_place
 
 
 def has_nan(value: Any) -> bool:
@@ -26,15 +27,15 @@ def has_nan(value: Any) -> bool:
         set_mode(mode)
 
 
-def after_forward(op: Any, inputs: Iterable[Any], outputs: Iterable[Any], node: Node | None) -> None:
+def after_forward(name: str, inputs: Iterable[Any], outputs: Iterable[Any], node: Node | None) -> None:
     """Keep where the node was recorded, and raise if the op made a NaN of numbers."""
     trace = _user_frames()
     if node is not None:
         node = node.node if isinstance(node, Port) else node
-        node.metadata["traceback"] = trace
+        node.metadata["traceback"], node.metadata["source"] = trace, user_place()
     if thread.anomaly_checks_nan and any(map(has_nan, outputs)) and not any(map(has_nan, inputs)):
         raise RuntimeError(
-            f"Function '{op.name}' returned nan values in its forward, from inputs without nan. It was called here:\n{trace}"
+            f"Function '{name}' returned nan values in its forward, from inputs without nan. It was called here:\n{trace}"
         )
 
 
@@ -42,14 +43,7 @@ def _user_frames() -> str:
     """The stack as text, without the frames of plugrad itself."""
     import traceback
 
-    frames = traceback.extract_stack()
-    while frames and ("plugrad" in frames[-1].filename and not frames[-1].filename.endswith(".ipynb")):
-        if "/plugrad/" not in frames[-1].filename.replace("\\", "/") and not frames[-1].filename.startswith(
-            "<plugrad"
-        ):
-            break
-        frames.pop()
-    return "".join(traceback.format_list(frames)).rstrip()
+    return "".join(traceback.format_list(traceback.extract_stack(user_frame()))).rstrip()
 
 
 def watch(nodes: Iterable[Node]) -> None:
@@ -83,7 +77,13 @@ def _watched(cls: type[Node], name: str) -> Callable[..., Any]:
         try:
             grads = method(node, g)
         except RuntimeError as error:
-            raise type(error)(f"{error}\nError detected in {node.name()}.{where}") from error
+            if type(error) is RuntimeError:
+                raise RuntimeError(f"{error}\nError detected in {node.name()}.{where}") from error
+            error.add_note(f"Error detected in {node.name()}.{where}")
+            raise
+        except Exception as error:  # of a class that may take other arguments
+            error.add_note(f"Error detected in {node.name()}.{where}")
+            raise
         for i, x in enumerate(grads):
             if thread.anomaly_checks_nan and x is not None and type(x) is not list and has_nan(x):
                 raise RuntimeError(

@@ -24,14 +24,16 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from . import dtypes
+from . import anomaly, dtypes
 from .backend import as_array
 from .codegen import materialize, meta
 from .errors import GraphFreedError, InPlaceError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import set_recording
-from .op import conform
+from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, set_recording, thread
+from .nan_safety import guarded
+from .op import OPS, conform
 from .saved import Packed, current
+from .strict import user_place
 
 
 class FunctionCtx(Node):
@@ -255,6 +257,8 @@ class Function:
                 if differentiable and all(outputs[i] is not n for n in ctx._non_differentiable):
                     y._edge = ctx._place_of_output(i)
         ctx._non_differentiable = ctx._dirty = ()
+        if recorded and active and thread.mode & SPECIAL:
+            _in_special_mode(ctx, args, fresh)
         return fresh
 
     @staticmethod
@@ -264,6 +268,17 @@ class Function:
             if tensor is a:
                 return edge
         return next((i for i, y in enumerate(outputs) if tensor is y), tensor._edge)
+
+
+def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """What modes do with a node that was recorded."""
+    if thread.mode & SOURCE_LINES:
+        ctx.metadata["source"] = user_place()
+    if thread.mode & NAN_SAFE:
+        ctx.__class__ = guarded(type(ctx), OPS)
+    if thread.mode & ANOMALY:
+        raws = [[t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs)]
+        anomaly.after_forward(ctx._function.__name__, *raws, ctx)
 
 
 def wrap_view(tensor: Any) -> Any:

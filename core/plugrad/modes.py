@@ -67,7 +67,7 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
-            return _generator_in_mode(function, self.enabled)
+            return _generator_in_mode(function, enable_grad if self.enabled else no_grad)
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
@@ -84,19 +84,16 @@ class _GradMode:
 _GENERATOR = 0x20
 
 
-def _generator_in_mode(function: Callable[..., Any], enabled: bool) -> Callable[..., Any]:
-    """The generator function with each step in the mode; between steps its consumer has its own."""
+def _generator_in_mode(function: Callable[..., Any], manager: Callable[[], Any]) -> Callable[..., Any]:
+    """The generator function with each step in `manager()`; between steps its consumer has its own mode."""
 
     @functools.wraps(function)
     def in_mode(*args: Any, **kwargs: Any) -> Any:
         generator = function(*args, **kwargs)
 
         def step(call: Callable[..., Any], *value: Any) -> Any:
-            before = set_recording(enabled)
-            try:
+            with manager():
                 return call(*value)
-            finally:
-                set_recording(before)
 
         try:
             result = step(next, generator)
@@ -176,3 +173,53 @@ class set_grad_enabled(_GradMode):
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         set_recording(self._was)
         return super().__call__(function)
+
+
+def decorated(function: Callable[..., Any], manager: Callable[[], Any]) -> Callable[..., Any]:
+    """The function, each call of it in `manager()`; the generator function, each step of it."""
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
+        return _generator_in_mode(function, manager)
+
+    @functools.wraps(function)
+    def in_mode(*args: Any, **kwargs: Any) -> Any:
+        with manager():
+            return function(*args, **kwargs)
+
+    return in_mode
+
+
+class Switch:
+    """A context manager and decorator that sets one bit of the calling thread's mode, or with False clears it."""
+
+    __slots__ = ("_before", "_enabled")
+    bit: int
+
+    def __init__(self, mode: bool = True) -> None:
+        self._enabled = bool(mode)
+        self._before: tuple[int, Any] | None = None  # what to go back to, innermost first
+
+    def __enter__(self) -> None:
+        was = thread.mode
+        self._before = was & self.bit, self._before
+        set_mode(was | self.bit if self._enabled else was & ~self.bit)
+
+    def __exit__(self, *error: object) -> None:
+        before, self._before = self._before  # type: ignore[misc]
+        set_mode(thread.mode & ~self.bit | before)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return decorated(function, lambda: type(self)(self._enabled))
+
+
+class record_source_lines(Switch):
+    """Keep with each op that is recorded in here the file and line that called it: `node.metadata["source"]`.
+
+    >>> import plugrad as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.autograd.record_source_lines():
+    ...     y = x * 2
+    >>> file, line = y.grad_fn.metadata["source"]
+    """
+
+    __slots__ = ()
+    bit = SOURCE_LINES

@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from . import anomaly, codegen, dtypes, quiet, saved
+from . import anomaly, codegen, dtypes, nan_safety, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import ANOMALY, NO_GRAD, active, thread
+from .modes import ANOMALY, NAN_SAFE, NO_GRAD, SOURCE_LINES, active, thread
 from .storage import share
+from .strict import user_place
 
 #: Every declared op by name.
 OPS: dict[str, Op | Composite] = {}
@@ -152,6 +153,14 @@ class Op:
         """`node` for inputs that were broadcast, promoted or complex."""
         return _adapt(self.node)
 
+    @cached_property
+    def nan_safe_nodes(self) -> tuple[type[Node], type[Node]]:
+        """`node` and `adapted_node` of calls in the mode `nan_safe`."""
+        if self.kind == "linear":  # nothing infinite comes in
+            return self.node, self.adapted_node
+        node = nan_safety.guarded(self.node, OPS, elementwise=self.broadcasts)
+        return node, _adapt(node)
+
     def _first_call(self, *args: Any, **params: Any) -> Any:
         """Put the generated fast path, where there is one, in the place of `call`."""
         alike = len(self.inputs) == 1 or (len(self.inputs) == 2 and self.promotes == frozenset(self.inputs))
@@ -192,7 +201,7 @@ class Op:
             )
             tensor._edge = self._recorded(edges, raws, y, values, changed)
         if active and thread.mode & ANOMALY:
-            anomaly.after_forward(self, raws, [y], tensor._edge)
+            anomaly.after_forward(self.name, raws, [y], tensor._edge)
         return tensor
 
     def _operand(self, i: int, value: Any) -> Any:
@@ -314,8 +323,12 @@ class Op:
     ) -> Node:
         """The node of a call, its slots filled with what the formulas of the needed gradients read."""
         cls, hooks = self.adapted_node if adapted else self.node, saved.current()
+        if active and thread.mode & NAN_SAFE:
+            cls = self.nan_safe_nodes[adapted]
         n: Any = (cls if hooks is None else saved.packing(cls))()
         n.edges, n.hooks = edges, None
+        if active and thread.mode & SOURCE_LINES:
+            n.metadata["source"] = user_place()
         if adapted:
             n.input_metas = tuple(codegen.meta(r) for r in raws)
             n.conjugate = self.holomorphic and y.dtype in dtypes.COMPLEX
@@ -348,6 +361,8 @@ class Op:
             node.output_metas = tuple(codegen.meta(y) for y in ys)
             for i, t in enumerate(tensors):
                 t._edge = Port(node, i)
+        if active and thread.mode & ANOMALY:
+            anomaly.after_forward(self.name, raws, ys, tensors[0]._edge if tensors else None)
         return tensors
 
     # --- derivatives from the formulas ------------------------------------------------------------------------

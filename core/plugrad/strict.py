@@ -78,6 +78,17 @@ def note(raws: Iterable[Any], storage: Any, op: str) -> None:
 
 def user_line() -> str:
     """File and line of the innermost frame that is not plugrad's."""
+    return "{}:{}".format(*user_place())
+
+
+def user_place() -> tuple[str, int]:
+    """The file and the line of the innermost frame that is not plugrad's."""
+    frame = user_frame()
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def user_frame() -> Any:
+    """The innermost frame that is not plugrad's."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         name = str(frame.f_globals.get("__name__", ""))
@@ -87,7 +98,7 @@ def user_line() -> str:
         ):
             break
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return frame
 
 
 def check(nodes: Iterable[Any]) -> None:

@@ -15,7 +15,7 @@ from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
-from .modes import NO_GRAD, active, set_recording, thread
+from .modes import ANOMALY, NO_GRAD, SOURCE_LINES, active, set_recording, thread
 from .storage import View
 
 
@@ -136,6 +136,8 @@ class CopySlices(Node):
 
     def __init__(self, before: Node | None, written: Node | None, part: View) -> None:
         self.edges, self.hooks = (before, written), None
+        if active and thread.mode & (SOURCE_LINES | ANOMALY):
+            self.metadata["source"] = strict.user_place()
         self.steps = part.steps  # not the View: it would keep the base alive
 
     def backward(self, g: Any) -> tuple[Any, ...]:
