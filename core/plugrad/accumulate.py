@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Any
 
-from . import dtypes, engine, ops, quiet, storage
+from . import dtypes, engine, levels, ops, quiet, storage
 from .backend import BY_ARRAY
 from .graph import Meta, Node, Variable, wrap
 from .op import conform
@@ -66,11 +66,19 @@ class AccumulateGrad(Node):
         """Add the tensor `g`, with its graph, to the leaf's `.grad`."""
         leaf = self._leaf()
         if leaf is not None:
-            g = _fitted(g, leaf._raw)
+            g = _at_level_of(leaf, _fitted(g, leaf._raw))
             with _lock:
                 grad = leaf._grad
                 leaf._grad = g.clone() if grad is None else grad + g
         return ()
+
+
+def _at_level_of(leaf: Any, g: Any) -> Any:
+    """A gradient for the `.grad` of a leaf below its level: of dual numbers, the value."""
+    level = levels.of(g._raw)
+    if level is None or level is levels.of(leaf._raw):
+        return g
+    return level.lowered(g)
 
 
 def _fitted(g: Any, raw: Any) -> Any:

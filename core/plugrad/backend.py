@@ -33,6 +33,9 @@ class Backend:
     #: The dtypes that the device computes in.
     dtypes: ClassVar[frozenset[dtype]] = frozenset(d for d in ALL if d.numpy is not None)
 
+    #: Whether its arrays hold tensors of a level below (see `levels`): vmap, forward mode.
+    is_transform = False
+
     def __init__(self, index: int | None = None) -> None:
         self.index = index
 

@@ -269,7 +269,7 @@ def connected(formula: Any, *args: Any) -> Any:
     So the gradient of relu's gradient is 0 as in PyTorch, and no missing graph.
     """
     result = formula(*args)
-    if isinstance(result, Variable) and result._edge is None:
+    if isinstance(result, Variable) and result._edge is None and not (active and thread.mode & NO_GRAD):
         sources = [a for a in args if isinstance(a, Variable) and a._edge is not None]
         if sources:
             node = ZerosBackward0()

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import anomaly, quiet, strict
+from . import anomaly, levels, quiet, strict
 from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
@@ -148,7 +148,7 @@ def backward(
     roots, cotangents = _start(_sequence(tensors), grad_tensors, create_graph, "backward")
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
-        run = _differentiate if create_graph else differentiate
+        run = _differentiate if create_graph or levels.thread.stack else differentiate
         run(roots, cotangents, retain_graph=retain, recorded=create_graph)
         return
     wanted = _sequence(inputs)
@@ -164,7 +164,8 @@ def backward(
             if x is None:
                 raise RuntimeError("backward: inputs: a GradientEdge must be that of a leaf: use grad()")
         if edge in arrived and not x.retains_grad:  # which has its own already
-            x._accumulate(arrived[edge], recorded=create_graph)
+            g = arrived[edge]
+            x._accumulate(g, recorded=isinstance(g, Variable))
 
 
 def grad(
@@ -214,7 +215,7 @@ def grad(
     for i, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
         g = arrived.get(edge)
         if g is not None:
-            results.append(g if create_graph else wrap(g))
+            results.append(g if create_graph else wrap(g._raw if isinstance(g, Variable) else g))
         elif materialize_grads and not isinstance(x, GradientEdge):
             zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
             results.append(wrap(zeros).requires_grad_(create_graph))
@@ -229,9 +230,11 @@ def grad(
 
 
 def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:
-    if not recorded:
+    if not recorded and not levels.thread.stack:
         return differentiate(roots, cotangents, recorded=False, **options)
-    before = set_recording(True)
+    # Inside of transforms every backward is a computation on tensors, which go to their levels by themselves.
+    cotangents = [g if g is None or isinstance(g, Variable) else wrap(g) for g in cotangents]
+    before = set_recording(recorded)
     try:
         return differentiate(roots, cotangents, recorded=True, **options)
     finally:
@@ -284,7 +287,7 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
                 f"{asked}: Mismatch in shape: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and "
                 f"output[{i}] has a shape of {tuple(y.shape)}"
             )
-        if type(g._raw) is not type(y):
+        if type(g._raw) is not type(y) and not levels.thread.stack:
             found, expected = (BY_ARRAY[type(r)].device_type for r in (g._raw, y))
             raise DeviceError(
                 f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)"
@@ -325,6 +328,6 @@ def _one(tensor: Any, recorded: bool, asked: str) -> Any:
                 "pass a gradient, or call it on a real number such as abs() or .real"
             )
         one = BY_ARRAY[type(y)].full(y.shape, 1, of(y.dtype))
-        if not y.shape:
+        if not y.shape and not levels.thread.stack:
             _ONES[key] = one
     return wrap(one) if recorded else one

@@ -29,7 +29,7 @@ from .backend import as_array
 from .codegen import materialize, meta
 from .errors import GraphFreedError, InPlaceError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, set_recording, thread
+from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, is_grad_enabled, set_recording, thread
 from .nan_safety import guarded
 from .op import OPS, conform
 from .saved import Packed, current
@@ -122,7 +122,7 @@ class FunctionCtx(Node):
     def _call_backward(self, gs: list[Any], recorded: bool) -> tuple[Any, ...]:
         if self._materialize and any(g is None for g in gs):
             gs = materialize(gs, self.output_metas)
-        before = set_recording(recorded)
+        before = set_recording(recorded and is_grad_enabled())
         try:
             results = self._function.backward(self, *gs)
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 from .backend import BY_ARRAY, as_array
 from .dtypes import of
 from .graph import Node, Variable, wrap
-from .modes import set_recording
+from .modes import is_grad_enabled, set_recording
 
 
 class Hooks:
@@ -87,7 +87,7 @@ def _then_hooks(cls: type[Node], name: str) -> Callable[..., Any]:
         if node.hooks is None or not node.hooks.after:
             return grads
         outputs = _tensors(g if type(g) is list else [g], recorded)
-        before = set_recording(recorded)
+        before = set_recording(recorded and is_grad_enabled())
         try:
             inputs = _tensors(grads, recorded)
             for hook in list(node.hooks.after.values()):
@@ -128,7 +128,7 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
     """`g` as the hooks of a tensor leave it; they see tensors, and record only if the backward is recorded."""
     if not hooks.tensor and hooks.retain is None:
         return g
-    before = set_recording(recorded)
+    before = set_recording(recorded and is_grad_enabled())
     try:
         tensor = g if recorded else wrap(as_array(g))
         for hook in list(hooks.tensor.values()):
@@ -148,7 +148,7 @@ def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
     if not hooks.before:
         return g
     several = type(g) is list
-    before = set_recording(recorded)
+    before = set_recording(recorded and is_grad_enabled())
     try:
         tensors = _tensors(g if several else [g], recorded)
         for hook in list(hooks.before.values()):

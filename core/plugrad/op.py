@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from . import anomaly, codegen, dtypes, nan_safety, quiet, saved
+from . import anomaly, codegen, dtypes, levels, nan_safety, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, wrap
@@ -106,7 +106,11 @@ class Op:
         try:
             return self.kernels[array_type]
         except KeyError:
-            backend = backends.BY_ARRAY[array_type]
+            backend = backends.BY_ARRAY.get(array_type)
+            if backend is None:
+                raise levels.escaped(array_type) from None
+            if backend.is_transform:
+                return backend.kernel(self)  # type: ignore[attr-defined, no-any-return]
             found = getattr(backend, self.name, self.default)
             if isinstance(found, Op):
                 found = found.kernel(array_type)
@@ -177,6 +181,9 @@ class Op:
         inputs = args[0] if self.variadic else args[: len(self.inputs)]
         values = [*args[1 if self.variadic else len(self.inputs) :], *self.positional(args, params)]
         inputs = [self._operand(i, a) for i, a in enumerate(inputs)]
+        level = None
+        if levels.thread.stack:
+            inputs, level = levels.lifted(inputs)
         raws = [t._raw if isinstance(t, Variable) else t for t in inputs]
         x = self._common_place(raws)
         operands, dtype = self._promoted(raws)
@@ -186,7 +193,10 @@ class Op:
         except Exception as error:
             raise self._explained(error, operands) from error
         if self.outputs:
-            return self._recorded_outputs(y, inputs, raws, values)
+            tensors = self._recorded_outputs(y, inputs, raws, values)
+            for tensor in tensors if level is not None else ():
+                level.note(tensor)
+            return tensors
         y = backends.as_array(y)
         if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
             y = astype(y, dtype)
@@ -202,6 +212,8 @@ class Op:
             tensor._edge = self._recorded(edges, raws, y, values, changed)
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, [y], tensor._edge)
+        if level is not None:
+            level.note(tensor)
         return tensor
 
     def _operand(self, i: int, value: Any) -> Any:

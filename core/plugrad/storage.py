@@ -295,6 +295,11 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
 
 def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, key: Any) -> None:
     """See that the memory is writable, and that no graph needs it: then the storage moves."""
+    if BY_ARRAY[type(tensor._raw)].is_transform and (hasattr(tensor, "_view") or storage.views_of(tensor)):
+        raise NotImplementedError(
+            f"{op}: writing into a view, or into a tensor of which there is a view, is not supported inside "
+            "transforms: write into a .clone(), or compute a new tensor"
+        )
     private = storage.is_private(tensor._raw)
     if not private or (storage.pinned and not storage.plain):  # new memory is writable, and dense
         if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):

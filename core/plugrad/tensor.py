@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import creation, dtypes, engine, hooks, ops, storage
+from . import creation, dtypes, engine, hooks, levels, ops, storage
 from .accumulate import AccumulateGrad
 from .backend import BY_ARRAY, Backend
 from .device import device
@@ -61,7 +61,10 @@ class Tensor(Methods, Variable, result=True):
 
     @property
     def _backend(self) -> Backend:
-        return BY_ARRAY[type(self._raw)]
+        backend = BY_ARRAY.get(type(self._raw))
+        if backend is None:
+            raise levels.escaped(type(self._raw))
+        return backend
 
     @property
     def device(self) -> device:
@@ -286,6 +289,8 @@ class Tensor(Methods, Variable, result=True):
 
     def detach(self) -> Tensor:
         """This tensor outside the graph, sharing its memory."""
+        if self._backend.is_transform:
+            return self._raw.detached()
         other = wrap(self._backend.alias(self._raw))
         storage.of(self).add(other)
         return other
@@ -330,6 +335,8 @@ class Tensor(Methods, Variable, result=True):
     # --- text, numbers, copies ----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
+        if self._backend.is_transform:
+            return self._raw.described(self)
         edge, dt, place = self.grad_fn, self.dtype, self.device
         implied = dt in (
             dtypes.get_default_dtype(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import engine, hooks, ops, quiet, storage, strict
+from . import engine, hooks, levels, ops, quiet, storage, strict
 from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
@@ -71,6 +71,7 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
         raise RuntimeError(f"{name}: result type {y.dtype} can't be cast to the desired output type {dtype}")
     if y.dtype is not dtype:
         y = y.to(dtype)
+    admit(tensor, y, name)
     raw, home = y._raw, storage.of(tensor)
     fresh = not hasattr(y, "_storage") and getattr(raw, "base", None) is None
     fresh = fresh and all(not isinstance(o, Variable) or o._raw is not raw for o in (tensor, *others))
@@ -83,6 +84,23 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
         tensor._raw = quiet.call(BY_ARRAY[type(memory)].setitem, memory, ..., raw)
     advance(tensor, y._edge)
     return tensor
+
+
+def admit(tensor: Any, value: Any, name: str) -> None:
+    """Let a value of a transform be written into `tensor`, which is of a level below: it goes up to that level."""
+    if not levels.thread.stack or not isinstance(value, Variable):
+        return
+    level = levels.of(value._raw)
+    if level is None or levels.highest((tensor, value)) is levels.of(tensor._raw):
+        return
+    home = storage.of(tensor)
+    if hasattr(tensor, "_view") or not home.alone(tensor):
+        raise NotImplementedError(
+            f"{name}: writing a value of {level.name} into a tensor that shares its memory is not supported: "
+            "write into a .clone(), or compute a new tensor"
+        )
+    home.rebind(tensor, level.admitted(tensor, name))
+    level.note(tensor)
 
 
 def _same_layout(a: Any, b: Any) -> bool:
@@ -164,6 +182,7 @@ class CopySlices(Node):
                 rest = g - engine.grad(part.of(zeros), zeros, part.of(g), create_graph=True)[0]
             else:
                 backend: Any = BY_ARRAY[type(g._raw)]
+                backend = backend.base if backend.is_transform else backend
                 mask = backend.zeros(tuple(g._raw.shape), bool_)
                 rest = ops.where(wrap(_filled(part, mask, True)), 0, g)
         return rest, None if written is None else part.of(g)

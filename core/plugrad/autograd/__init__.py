@@ -7,12 +7,12 @@ from ..function import Function
 from ..modes import enable_grad, no_grad, record_source_lines, set_grad_enabled
 from ..nan_safety import nan_safe
 from ..strict import strict_mutation
-from . import anomaly_mode, function, graph
+from . import anomaly_mode, forward_ad, function, graph
 from .anomaly_mode import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
-    "Function", "backward", "detect_anomaly", "enable_grad", "function", "grad", "gradcheck", "gradgradcheck", "graph",
+    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "grad", "gradcheck", "gradgradcheck", "graph",
     "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "nan_safe", "no_grad",
     "record_source_lines", "set_detect_anomaly", "set_grad_enabled", "strict_mutation",
 ]  # fmt: skip

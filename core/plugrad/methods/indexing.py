@@ -41,6 +41,7 @@ class Indexing(Sorting, IndexWriting):
         basic, advanced = keys.split(parts, self._raw)
         values = arguments.assignable(self, value, advanced)
         try:
+            writes.admit(self, values, "__setitem__")
             if is_recorded(self, (value,)):
                 return _record_assignment(self, basic, advanced, values)
             raw = storage.prepare_write(

@@ -21,6 +21,8 @@ def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
     """Whether the kernel of `op` can write straight into `x`: its result has this dtype and shape."""
     if x.dtype not in dtypes.REAL or op.__class__ is not Op or op.result != "same":
         return False
+    if BY_ARRAY[type(x)].is_transform:
+        return False
     for a in args:
         if isinstance(a, Variable):
             raw = a._raw
@@ -115,6 +117,7 @@ def replace(tensor: Any, values: Any, name: str) -> Any:
 
 def assign(tensor: Any, value: Any, name: str, key: Any = ...) -> Any:
     """Write a tensor, a raw array or a number into `tensor[key]`, broadcast and cast; returns the tensor."""
+    writes.admit(tensor, value, name)
     raw = storage.prepare_write(tensor, name, one_value=not hasattr(value, "dtype"))
     values = value._raw if isinstance(value, Variable) else value
     try:

@@ -1,0 +1,199 @@
+"""Transform levels: vmap and forward mode are backends whose raw arrays hold tensors of the level below.
+
+A level lives from `push` to `pop`. While one does, an op whose operands are of several levels is computed at the
+highest of them: the other operands are lifted, that is, put into a raw array of that level as they are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from .backend import BY_ARRAY, Backend
+from .graph import Variable, wrap
+
+
+class TransformArray:
+    """A raw array of a level: it holds tensors of the level below."""
+
+    __slots__ = ("__weakref__",)
+
+    #: The level, and the backend of the device at the bottom; each level has a subclass per device.
+    level: Any = None
+    #: Nobody's view, as far as memory is concerned.
+    base = None
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def detached(self) -> Any:
+        """The tensor for `detach` and `.data`: of the level below, where the level has nothing to say of it."""
+        raise NotImplementedError
+
+    def described(self, tensor: Any) -> str:
+        """The text for the `repr` of `tensor`, whose array this is."""
+        return f"<tensor of {self.level.name}: {type(self).__name__}, shape {tuple(self.shape)}>"
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+
+class Level:
+    """One use of a transform. A subclass says what its arrays are and how an op is computed on them."""
+
+    #: The class of the raw arrays, and of the backend that serves them.
+    array: type[TransformArray]
+    backend: type[TransformBackend]
+    #: What people call it, for errors.
+    name = "transform"
+    #: Whether lifted operands are recorded at this level as well as at their own.
+    keeps_edges = False
+    depth = 0
+    alive = False
+
+    def __init__(self) -> None:
+        self.types: dict[Any, type[TransformArray]] = {}  # by the backend of the device
+
+    def type_for(self, raw: Any) -> type[TransformArray]:
+        """The class of this level's arrays over tensors of the device of `raw`."""
+        backend = BY_ARRAY[type(raw)]
+        base = backend.base if backend.is_transform else backend
+        found = self.types.get(base)
+        if found is None:
+            found = type(self.array.__name__, (self.array,), {"__slots__": (), "level": self})
+            BY_ARRAY[found] = self.backend(self, base, found)
+            self.types[base] = found
+        return found
+
+    def lift(self, tensor: Any) -> Any:
+        """The raw array of this level that stands for a tensor of a level below."""
+        raise NotImplementedError
+
+    def lowered(self, g: Any) -> Any:
+        """What of a gradient of this level adds to the `.grad` of a leaf below it."""
+        raise NotImplementedError(
+            f"backward: a gradient of {self.name} cannot be added to the .grad of a tensor from outside: use "
+            "torch.autograd.grad, or return the gradient from the transformed function"
+        )
+
+    def admitted(self, tensor: Any, name: str) -> Any:
+        """The raw array of this level for `tensor`, of a level below, into which `name` writes a value of this one."""
+        raise NotImplementedError(
+            f"{name}: a value of {self.name} cannot be written into a tensor from outside: compute a new tensor, or "
+            "make the tensor from one of the arguments, e.g. torch.zeros_like(x) + 0 * x"
+        )
+
+    def note(self, tensor: Any) -> None:
+        """A tensor of this level was made by an op."""
+
+
+class TransformBackend(Backend):
+    """The kernels of a level for one device: `kernel(op)` makes one from the op's declaration."""
+
+    is_transform = True
+
+    def __init__(self, level: Level, base: Backend, array_type: type[TransformArray]) -> None:
+        self.level, self.base, self.array_type = level, base, array_type  # type: ignore[misc]
+        self.index, self.device_type, self.dtypes = base.index, base.device_type, base.dtypes  # type: ignore[misc]
+        self.kernels: dict[Any, Any] = {}
+
+    def kernel(self, op: Any) -> Any:
+        """The kernel of `op` on this level's arrays."""
+        found = self.kernels.get(op)
+        if found is None:
+            found = self.kernels[op] = self.make_kernel(op)
+        return found
+
+    def make_kernel(self, op: Any) -> Any:
+        """A function of raw arrays, numbers and parameters that returns raw arrays."""
+        raise NotImplementedError
+
+    def from_numpy(self, array: Any) -> Any:
+        """An array of the device: index arrays are of no level."""
+        return self.base.from_numpy(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A raw array of this level of unspecified values."""
+        return self.level.lift(wrap(self.base.empty(shape, dtype)))
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Any:
+        """A raw array of this level of one value."""
+        return self.level.lift(wrap(self.base.full(shape, value, dtype)))
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A raw array of this level of zeros."""
+        return self.level.lift(wrap(self.base.zeros(shape, dtype)))
+
+    def asarray(self, value: Any) -> Any:
+        """`value`, or what the device makes of it."""
+        return value if isinstance(value, TransformArray) else self.base.asarray(value)
+
+    def writer(self, kernel: Any) -> Any:
+        """Not used: values of a level are never written to."""
+        raise NotImplementedError
+
+
+class _ThreadLevels(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[Level] = []
+
+
+#: The live levels of the calling thread, outermost first.
+thread = _ThreadLevels()
+
+
+def push(level: Level) -> Level:
+    """Let `level` live, above all others."""
+    stack = thread.stack
+    level.depth, level.alive = (stack[-1].depth + 1 if stack else 1), True
+    stack.append(level)
+    return level
+
+
+def pop(level: Level) -> None:
+    """End a level; its arrays are unknown from here on."""
+    thread.stack.remove(level)
+    level.alive = False
+    for array_type in level.types.values():
+        BY_ARRAY.pop(array_type, None)
+    level.types = {}
+
+
+def of(raw: Any) -> Level | None:
+    """The level of a raw array; None for one of a device."""
+    return getattr(raw, "level", None)
+
+
+def highest(tensors: Sequence[Any]) -> Level | None:
+    """The highest level among tensors, and other things that do not count."""
+    top: Level | None = None
+    for t in tensors:
+        level = of(t._raw) if isinstance(t, Variable) else None
+        if level is not None and (top is None or level.depth > top.depth):
+            top = level
+    return top
+
+
+def lifted(inputs: Sequence[Any]) -> tuple[Sequence[Any], Level | None]:
+    """The operands of an op at the highest level among them, and that level."""
+    top = highest(inputs)
+    if top is None:
+        return inputs, None
+    return [lift(t, top) if isinstance(t, Variable) else t for t in inputs], top
+
+
+def lift(tensor: Any, level: Level) -> Any:
+    """`tensor` at `level`; what belongs to a lower level is recorded there."""
+    if of(tensor._raw) is level:
+        return tensor
+    return wrap(level.lift(tensor), tensor._edge if level.keeps_edges else None)
+
+
+def escaped(array_type: type) -> Exception:
+    """The error for an array of a level that has ended."""
+    name = array_type.level.name if issubclass(array_type, TransformArray) else array_type.__name__
+    return RuntimeError(
+        f"a tensor of {name} is used after {name} has ended: return it from the transformed function instead"
+    )

@@ -1,0 +1,1 @@
+"""Transforms: levels that interpret ops, above the graph."""
