@@ -65,8 +65,16 @@ from .dtypes import (
     uint64,
 )  # fmt: skip
 from .functions import *  # noqa: F403
+from .inference import is_inference
 from .methods.numpy_protocols import from_dlpack
-from .modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from .printing import get_printoptions, printoptions, set_printoptions
 from .random import (
     Generator,

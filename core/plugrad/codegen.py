@@ -27,7 +27,7 @@ from . import quiet
 from .backend import BY_ARRAY, as_array
 from .dtypes import BY_RAW, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
-from .graph import Meta, Node, Variable, wrap
+from .graph import Meta, Node, Variable, follow, wrap
 from .modes import NO_GRAD, SPECIAL, active, thread
 from .storage import share
 
@@ -317,11 +317,15 @@ def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
 # --- calls -------------------------------------------------------------------------------------------------
 
 
-def make_call(op: Op) -> Any:
-    """The function that calls `op` on tensors in the ordinary case: one or two inputs of one real dtype."""
+def make_call(op: Op, inference: bool = False) -> Any:
+    """The function that calls `op` on tensors in the ordinary case: one or two inputs of one real dtype.
+
+    For `inference` mode it makes inference tensors, and never records.
+    """
     namespace: dict[str, Any] = {
         "general": op.general, "kernels": op.kernels, "REAL": REAL, "FLOAT32": float32.numpy, "active": active, "thread": thread,
-        "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "Tensor": Variable._result,
+        "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "special": op.special, "follow": follow,
+        "Tensor": Variable._inference if inference else Variable._result,
         "_Node": op.node if op.formulas else None, "share": share, "op": op,
         "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) == 2 else None,
         **{f"default_{p}": value for p, value in op.params.items()},
@@ -341,12 +345,22 @@ def make_call(op: Op) -> Any:
         ]
     if op.view:
         record = [f"share({inputs[0]}, _out, op, ({''.join(f'{p}, ' for p in op.params)}))", *record]
+    operands = _two_operands(op) if arity == 2 else _one_operand(op)
+    enter = [
+        f"    if active and thread.mode & {SPECIAL}:",
+        f"        return special({', '.join([*inputs, *op.params])})",
+    ]
+    if inference:
+        enter, record = [], record[:1] if op.view else []
+        if op.view:  # and no copy
+            record.append(f"if hasattr(_out, '_view'): follow(_out, {inputs[0]})")
+        for edge, name in zip(edges, inputs):
+            operands = [line.replace(f"; {edge} = {name}._edge", "") for line in operands]
     lines = [
         f"def {op.python_name}({', '.join([*inputs, *(f'{p}=default_{p}' for p in op.params)])}):",
-        f"    if active and thread.mode & {SPECIAL}:",
-        f"        return general({', '.join([*inputs, *op.params])})",
+        *enter,
         "    try:",
-        *(f"        {line}" for line in (_two_operands(op) if arity == 2 else _one_operand(op))),
+        *(f"        {line}" for line in operands),
         f"        _t = type(_x); y = run(kernels[_t], {', '.join(['_raw0', '_raw1'][:arity] + list(op.params))})",
         "    except Exception:",
         f"        return general({', '.join([*inputs, *op.params])})",

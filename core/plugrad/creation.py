@@ -16,7 +16,8 @@ from .backend import for_array, for_device
 from .device import device as Device
 from .dtypes import dtype as Dtype
 from .errors import DeviceError
-from .graph import Variable, wrap
+from .graph import Variable
+from .graph import made as wrap
 from .size import Size
 
 _default_device = Device("cpu")

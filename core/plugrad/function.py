@@ -31,7 +31,7 @@ from .errors import GraphFreedError, InPlaceError
 from .graph import Meta, Node, Port, Variable, wrap
 from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, is_grad_enabled, set_recording, thread
 from .nan_safety import guarded
-from .op import OPS, conform
+from .op import OPS, check_saved, conform
 from .saved import Packed, current
 from .strict import user_place
 
@@ -243,6 +243,8 @@ class Function:
             fresh = (*fresh, y)
         ctx.output_metas = tuple(meta(y._raw) if isinstance(y, Variable) else None for y in fresh)
         ctx.input_metas = tuple(meta(a._raw) if isinstance(a, Variable) else None for a in args)
+        for t in ctx._to_save if recorded else ():
+            check_saved(t)
         ctx._saved = tuple(
             None if t is None else (t._raw, cls._place(t, args, outputs, edges)) for t in ctx._to_save
         )
@@ -277,8 +279,8 @@ def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) 
     if thread.mode & NAN_SAFE:
         ctx.__class__ = guarded(type(ctx), OPS)
     if thread.mode & ANOMALY:
-        raws = [[t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs)]
-        anomaly.after_forward(ctx._function.__name__, *raws, ctx)
+        given, made = ([t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs))
+        anomaly.after_forward(ctx._function.__name__, given, made, ctx)
 
 
 def wrap_view(tensor: Any) -> Any:

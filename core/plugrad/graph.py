@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from .backend import BY_ARRAY
 from .errors import GraphFreedError
+from .modes import INFERENCE, active, thread
 
 
 class Variable:
@@ -32,10 +33,14 @@ class Variable:
 
     #: The class of every op's result: the subclass that was declared with `result=True`.
     _result: ClassVar[type[Variable]]
+    #: The class of what is made in inference mode. Its tensors have no `_edge`, which takes ops to `Op.general`.
+    _inference: ClassVar[type[Variable]]
 
-    def __init_subclass__(cls, result: bool = False) -> None:
+    def __init_subclass__(cls, result: bool = False, inference: bool = False) -> None:
         if result:
             Variable._result = cls
+        if inference:
+            Variable._inference = cls
 
 
 def wrap(raw: Any, edge: Node | None = None) -> Any:
@@ -44,6 +49,28 @@ def wrap(raw: Any, edge: Node | None = None) -> Any:
     tensor._raw = raw
     tensor._edge = edge
     return tensor
+
+
+def made(raw: Any) -> Any:
+    """`wrap` for what a user makes: in inference mode an inference tensor."""
+    if not (active and thread.mode & INFERENCE):
+        return wrap(raw)
+    tensor = object.__new__(Variable._inference)
+    tensor._raw = raw
+    return tensor
+
+
+def follow(view: Any, base: Any) -> Any:
+    """Make `view`, which shares the memory of `base`, an inference tensor exactly if that is one; returns it."""
+    inference = Variable._inference
+    if (type(base) is inference) != (type(view) is inference):
+        if type(base) is inference:
+            view.__class__ = inference
+            del view._edge
+        else:
+            view.__class__ = Variable._result
+            view._edge = None
+    return view
 
 
 class Meta:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
-#: The bits of a thread's `mode`. Those of SPECIAL take every op to `Op.general`.
+#: The bits of a thread's `mode`. Those of SPECIAL take every op to `Op.special`.
 NO_GRAD, INFERENCE = 1, 2
 SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE, STRICT = 4, 8, 16, 32, 64
-SPECIAL = SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
+SPECIAL = INFERENCE | SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
 
 
 class _ThreadModes(threading.local):
@@ -209,6 +209,32 @@ class Switch:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return decorated(function, lambda: type(self)(self._enabled))
+
+
+class inference_mode(Switch):
+    """Do not record, and never will: tensors that are made in here cannot take part in a graph later.
+
+    A context manager, and a decorator with or without `()`. With False it is the ordinary mode inside of one.
+
+    >>> import plugrad as torch
+    >>> with torch.inference_mode():
+    ...     x = torch.ones(2)
+    >>> x.is_inference(), x.clone().is_inference()
+    (True, False)
+    """
+
+    __slots__ = ()
+    bit = INFERENCE | NO_GRAD
+
+    def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
+        if callable(mode):
+            return decorated(mode, cls)
+        return object.__new__(cls)
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether the calling thread is in inference mode."""
+    return bool(active and thread.mode & INFERENCE)
 
 
 class record_source_lines(Switch):

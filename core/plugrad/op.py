@@ -21,8 +21,8 @@ from typing import Any
 from . import anomaly, codegen, dtypes, levels, nan_safety, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
-from .graph import Meta, Node, Port, Variable, wrap
-from .modes import ANOMALY, NAN_SAFE, NO_GRAD, SOURCE_LINES, active, thread
+from .graph import Meta, Node, Port, Variable, follow, made, wrap
+from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, active, thread
 from .storage import share
 from .strict import user_place
 
@@ -176,6 +176,17 @@ class Op:
 
     # --- the general path -----------------------------------------------------------------------------------
 
+    def special(self, *args: Any, **params: Any) -> Any:
+        """The op in a special mode: `general`, but inference mode alone has a fast path of its own."""
+        if thread.mode & SPECIAL == INFERENCE:
+            return self.inference_call(*args, **params)
+        return self.general(*args, **params)
+
+    @cached_property
+    def inference_call(self) -> Callable[..., Any]:
+        """`call` for inference mode."""
+        return codegen.make_call(self, inference=True)
+
     def general(self, *args: Any, **params: Any) -> Any:
         """The op on tensors in every case: promotion, broadcasting, complex numbers, modes and errors."""
         inputs = args[0] if self.variadic else args[: len(self.inputs)]
@@ -200,9 +211,11 @@ class Op:
         y = backends.as_array(y)
         if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
             y = astype(y, dtype)
-        tensor = wrap(y)
+        tensor = made(y)
         if self.view:
             share(inputs[0], tensor, self, tuple(values))
+            if hasattr(tensor, "_view"):  # it is no copy
+                follow(tensor, inputs[0])
         edges = self._edges(inputs)
         if edges is not None:
             changed = y.dtype in dtypes.COMPLEX or any(
@@ -320,10 +333,16 @@ class Op:
 
     def _edges(self, inputs: Sequence[Any]) -> tuple[Node | None, ...] | None:
         """Where the inputs' gradients go; None where nothing is to be recorded."""
-        if not self.formulas or (active and thread.mode & NO_GRAD):
+        if not self.formulas or (active and thread.mode & (NO_GRAD | INFERENCE)):
             return None
         edges = tuple(t._edge if isinstance(t, Variable) else None for t in inputs)
-        return edges if any(e is not None for e in edges) else None
+        if all(e is None for e in edges):
+            return None
+        if not self.variadic and Variable._inference in map(type, inputs):
+            for slot, (kind, needed_by) in self.saves.slots.items():
+                if kind == "input" and any(edges[i] is not None for i in needed_by):
+                    check_saved(inputs[self.inputs.index(slot)])
+        return edges
 
     def _recorded(
         self,
@@ -363,10 +382,11 @@ class Op:
         self, ys: Sequence[Any], inputs: Sequence[Any], raws: Sequence[Any], values: Sequence[Any]
     ) -> tuple[Any, ...]:
         """The tensors of an op with several outputs, each connected to its port of one node."""
-        tensors = tuple(wrap(y) for y in ys)
+        tensors = tuple(made(y) for y in ys)
         if self.view:
             for i, t in enumerate(tensors):
                 share(inputs[0], t, self, tuple(values), i)
+                follow(t, inputs[0])
         edges = self._edges(inputs)
         if edges is not None and ys:
             node: Any = self._recorded(edges, raws, ys, values, adapted=False)
@@ -390,6 +410,16 @@ class Op:
             **dict(zip(self.params, params, strict=True)),
         }
         return self.formulas[name](*(known[k] for k in self.saves.formulas[name].names))
+
+
+def check_saved(tensor: Any) -> None:
+    """Raise for a tensor that must not be saved."""
+    if type(tensor) is Variable._inference:
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use "
+            "it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+        )
 
 
 def _adapt(node: type[Node]) -> type[Node]:

@@ -15,7 +15,8 @@ from typing import Any
 from . import creation, dtypes
 from .creation import place
 from .device import device as Device
-from .graph import Variable, wrap
+from .graph import Variable
+from .graph import made as wrap
 
 ALGORITHMS = ("mt19937", "philox")
 

@@ -18,7 +18,7 @@ from . import strict
 from .backend import BY_ARRAY
 from .errors import InPlaceError
 from .graph import Variable
-from .modes import NO_GRAD, active, thread
+from .modes import INFERENCE, NO_GRAD, active, thread
 
 
 class View:
@@ -295,6 +295,12 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
 
 def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, key: Any) -> None:
     """See that the memory is writable, and that no graph needs it: then the storage moves."""
+    inference = type(tensor) is Variable._inference
+    if inference and not (active and thread.mode & INFERENCE):
+        raise InPlaceError(
+            f"{op}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to "
+            "get a normal tensor before doing inplace update."
+        )
     if BY_ARRAY[type(tensor._raw)].is_transform and (hasattr(tensor, "_view") or storage.views_of(tensor)):
         raise NotImplementedError(
             f"{op}: writing into a view, or into a tensor of which there is a view, is not supported inside "
@@ -310,7 +316,7 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
                 "memory location. Please clone() the tensor before performing the operation."
             )
     if private:
-        storage.plain = key is None and not (one_value and storage.pinned)
+        storage.plain = key is None and not (one_value and storage.pinned) and not inference
         return
     if storage.saved_in_a_graph():
         strictly = (

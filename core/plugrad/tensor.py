@@ -11,7 +11,7 @@ from .accumulate import AccumulateGrad
 from .backend import BY_ARRAY, Backend
 from .device import device
 from .dtypes import dtype
-from .graph import Node, Port, Variable, wrap
+from .graph import Node, Port, Variable, follow, wrap
 from .hooks import RemovableHandle
 from .methods import Methods
 from .printing import tensor_repr
@@ -175,6 +175,10 @@ class Tensor(Methods, Variable, result=True):
             self._grad = self.grad  # set from here on, which spares `backward` a look
         return self
 
+    def is_inference(self) -> bool:
+        """Whether this was made in inference mode."""
+        return False
+
     @property
     def is_leaf(self) -> bool:
         """Whether this was not computed from a tensor that requires grad."""
@@ -293,7 +297,7 @@ class Tensor(Methods, Variable, result=True):
             return self._raw.detached()
         other = wrap(self._backend.alias(self._raw))
         storage.of(self).add(other)
-        return other
+        return follow(other, self)
 
     def detach_(self) -> Tensor:
         """Take this tensor out of its graph."""

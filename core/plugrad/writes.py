@@ -15,13 +15,13 @@ from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
-from .modes import ANOMALY, NO_GRAD, SOURCE_LINES, active, set_recording, thread
+from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread
 from .storage import View
 
 
 def is_recorded(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
     """Whether writing `others` into `tensor` belongs to a graph; raises where it must not be done."""
-    if active and thread.mode & NO_GRAD:
+    if active and thread.mode & (NO_GRAD | INFERENCE):
         return False
     view = getattr(tensor, "_view", None)
     needed = tensor._edge is not None or (view is not None and view.base._edge is not None)

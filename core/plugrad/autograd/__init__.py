@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..engine import backward, grad
 from ..function import Function
-from ..modes import enable_grad, no_grad, record_source_lines, set_grad_enabled
+from ..modes import enable_grad, inference_mode, no_grad, record_source_lines, set_grad_enabled
 from ..nan_safety import nan_safe
 from ..strict import strict_mutation
 from . import anomaly_mode, forward_ad, function, graph
@@ -12,7 +12,7 @@ from .anomaly_mode import detect_anomaly, is_anomaly_check_nan_enabled, is_anoma
 from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
-    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "grad", "gradcheck", "gradgradcheck", "graph",
-    "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "nan_safe", "no_grad",
+    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "grad", "gradcheck", "gradgradcheck",
+    "graph", "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "nan_safe", "no_grad",
     "record_source_lines", "set_detect_anomaly", "set_grad_enabled", "strict_mutation",
 ]  # fmt: skip
