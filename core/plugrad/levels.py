@@ -56,9 +56,9 @@ class Level:
     def __init__(self) -> None:
         self.types: dict[Any, type[TransformArray]] = {}  # by the backend of the device
 
-    def type_for(self, raw: Any) -> type[TransformArray]:
+    def type_for(self, raw: Any) -> Any:
         """The class of this level's arrays over tensors of the device of `raw`."""
-        backend = BY_ARRAY[type(raw)]
+        backend: Any = BY_ARRAY[type(raw)]
         base = backend.base if backend.is_transform else backend
         found = self.types.get(base)
         if found is None:

@@ -110,7 +110,7 @@ class Op:
             if backend is None:
                 raise levels.escaped(array_type) from None
             if backend.is_transform:
-                return backend.kernel(self)  # type: ignore[attr-defined, no-any-return]
+                return backend.kernel(self)
             found = getattr(backend, self.name, self.default)
             if isinstance(found, Op):
                 found = found.kernel(array_type)

@@ -194,8 +194,9 @@ def check_tangent(primal: Any, tangent: Any) -> None:
     for what, t in (("primal", primal), ("tangent", tangent)):
         if not isinstance(t, Variable):
             raise TypeError(f"Expected {what} to be a Tensor, but got: {type(t).__name__}")
-        if t.dtype.category < dtypes.FLOAT:
-            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+        dt = dtypes.of(t._raw.dtype)
+        if dt.category < dtypes.FLOAT:
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {dt}")
     if tuple(primal._raw.shape) != tuple(tangent._raw.shape):
         raise RuntimeError(
             "Trying to set a forward gradient that has a different size than that of the original Tensor, this is "
