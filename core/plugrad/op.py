@@ -255,6 +255,9 @@ class Op:
             )
         for other in arrays[1:]:
             if type(other) is not type(arrays[0]):
+                for r in (arrays[0], other):
+                    if type(r) not in backends.BY_ARRAY:
+                        raise levels.escaped(type(r))
                 one, two = (backends.BY_ARRAY[type(r)].device_type for r in (arrays[0], other))
                 raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
         return arrays[0]

@@ -13,11 +13,12 @@ from typing import Any
 from .. import dtypes, quiet
 from ..accumulate import AccumulateGrad
 from ..backend import BY_ARRAY
+from ..codegen import meta
 from ..engine import grad
 from ..errors import NoDerivativeError
 from ..graph import Variable, wrap
 from ..modes import enable_grad, is_grad_enabled
-from ..op import OPS, Op, sum_to
+from ..op import OPS, Op, conform
 
 
 def jvp(
@@ -99,9 +100,10 @@ def _transposed(op: Op, name: str, tangent: Any, y: Any, inputs: Sequence[Any], 
         if back._edge is None:  # the formula is zero
             results = [_zeros(v) for v in ys]
             return results if op.outputs else results[0]
-        back = sum_to(back, tuple(known[op.inputs.index(name)].shape))
+        back = conform(back, meta(known[op.inputs.index(name)]._raw))
         # `grad` gives the adjoint; for a holomorphic formula the transpose is its conjugate on both sides.
         both = OPS["conj"] if op.holomorphic and gs[0].dtype.is_complex else lambda v: v
-        found = grad(back, gs, both(as_tensor(tangent)), create_graph=recorded, materialize_grads=True)
-        results = [both(r) if on_tensors else both(r)._raw for r in found]
+        found = grad(back, gs, both(as_tensor(tangent)), create_graph=recorded, allow_unused=True)
+        tangents = [_zeros(t) if r is None else both(r) for r, t in zip(found, tensors, strict=True)]
+        results = tangents if on_tensors else [t._raw for t in tangents]
     return results if op.outputs else results[0]

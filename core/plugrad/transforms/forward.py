@@ -1,0 +1,274 @@
+"""Forward mode as functions of functions: `jvp`, `linearize`, `jacfwd`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import dtypes, engine, levels, ops
+from ..backend import BY_ARRAY
+from ..graph import Variable, wrap
+from ..modes import enable_grad
+from .dual import DualLevel, check_tangent
+from .tree import Spec, flatten
+
+
+def jvp(
+    func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool = False, has_aux: bool = False
+) -> Any:
+    """The value of `func` at `primals` and its change along `tangents`: (output, tangent of output).
+
+    With `has_aux` the function returns (output, aux), and aux comes third. With `strict` an output that does not
+    depend on the inputs is an error instead of a tangent of zeros.
+
+    >>> import plugrad as torch
+    >>> jvp(lambda x: x * x, (torch.tensor([3.0]),), (torch.tensor([1.0]),))
+    (tensor([9.]), tensor([6.]))
+    """
+    if type(primals) is not tuple:
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call f(*primals)."
+        )
+    xs, spec = _tensors(primals, "primals")
+    ts, structure = flatten(tangents)
+    if spec != structure:
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For example, "
+            f"if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure {spec} and "
+            f"tangents with structure {structure}"
+        )
+    _tensors(tangents, "tangents")
+    ys, dys, out_spec, aux = _pushed(func, xs, ts, spec, strict, has_aux)
+    results = out_spec.unflatten(ys), out_spec.unflatten(dys)
+    return (*results, aux) if has_aux else results
+
+
+def _tensors(tree: Any, which: str) -> tuple[list[Any], Spec]:
+    leaves, spec = flatten(tree)
+    for x in leaves:
+        if not isinstance(x, Variable):
+            raise RuntimeError(
+                f"jvp(f, primals, tangents): Expected {which} to only contain Tensors, got {type(x)}: close over "
+                "other arguments, e.g. with functools.partial"
+            )
+    if not leaves:
+        raise RuntimeError(f"jvp(f, primals, tangents): Expected {which} to contain at least one Tensor.")
+    return leaves, spec
+
+
+def _pushed(
+    func: Callable[..., Any], xs: list[Any], ts: list[Any], spec: Spec, strict: bool, has_aux: bool
+) -> tuple[list[Any], list[Any], Spec, Any]:
+    """The outputs of `func`, their tangents, their structure, and aux."""
+    for x, t in zip(xs, ts, strict=True):
+        check_tangent(x, t)
+    level = levels.push(DualLevel())
+    try:
+        duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]
+        output, aux = func(*spec.unflatten(duals)), None
+        if has_aux:
+            output, aux = _output_and_aux(output)
+            leaves, aux_spec = flatten(aux)
+            for v in leaves:
+                if not isinstance(v, Variable):
+                    raise RuntimeError(f"jvp: aux: Expected tensors, got unsupported type {type(v)}")
+            aux = aux_spec.unflatten([level.parts(v)[0] for v in leaves])
+        outputs, out_spec = flatten(output)
+        ys, dys = [], []
+        for y in outputs:
+            if not isinstance(y, Variable):
+                raise RuntimeError(
+                    f"jvp(f, primals, tangents): expected f(*primals) to return only tensors, got unsupported type {type(y)}"
+                )
+            value, moved = level.parts(y)
+            if moved is None and strict:
+                raise RuntimeError(
+                    "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
+                    "This is not allowed with strict=True."
+                )
+            ys.append(value)
+            dys.append(_zeros(value) if moved is None else moved)
+    finally:
+        levels.pop(level)
+    return ys, dys, out_spec, aux
+
+
+def _output_and_aux(result: Any) -> tuple[Any, Any]:
+    if type(result) is not tuple or len(result) != 2:
+        raise RuntimeError(
+            "jvp(f, primals, tangents): output of function f should be a tuple: (output, aux) if has_aux is True"
+        )
+    return result
+
+
+def _zeros(like: Any) -> Any:
+    return wrap(BY_ARRAY[type(like._raw)].zeros(tuple(like._raw.shape), dtypes.of(like._raw.dtype)))
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of `func` at `primals`, and the linear function of tangents that approximates it there.
+
+    `func` is computed once, however often the linear function is called.
+
+    >>> import plugrad as torch
+    >>> y, push = linearize(lambda x: x * x, torch.tensor([3.0]))
+    >>> y, push(torch.tensor([1.0])), push(torch.tensor([2.0]))
+    (tensor([9.]), tensor([6.]), tensor([12.]))
+    """
+    xs, spec = flatten(primals)
+    for x in xs:
+        if not isinstance(x, Variable):
+            raise RuntimeError(
+                f"linearize(f, *primals): Expected primals to only contain Tensors, got {type(x)}"
+            )
+        check_tangent(x, x)
+    with enable_grad():
+        # The vjp is linear in its cotangents; its transpose is the jvp.
+        inputs = [_input(x) for x in xs]
+        outputs, out_spec = flatten(func(*spec.unflatten(inputs)))
+        moving = [y for y in outputs if isinstance(y, Variable) and y.requires_grad]
+        cotangents = [_zeros(y).requires_grad_() for y in moving]
+        pulled: Any = [None] * len(inputs)
+        if moving:
+            pulled = engine.grad(moving, inputs, cotangents, create_graph=True, allow_unused=True)
+    used = [i for i, g in enumerate(pulled) if g is not None and g.requires_grad]
+    places = {id(y): i for i, y in enumerate(moving)}
+
+    def push(*tangents: Any) -> Any:
+        """The tangents of the outputs, for tangents of the primals."""
+        ts, structure = flatten(tangents)
+        if structure != spec:
+            raise RuntimeError(
+                f"Expected the tangents {structure} to have the same argspec as the primals {spec}"
+            )
+        for i, (x, t) in enumerate(zip(xs, ts, strict=True)):
+            for what in ("shape", "dtype"):
+                found, expected = getattr(t, what, None), getattr(x, what)
+                if found != expected:
+                    raise RuntimeError(
+                        f"tangent:{i} with {what} {found} in flattened pytree doesn't match the {what} {expected} of "
+                        "the corresponding primal."
+                    )
+        moved: Any = [None] * len(moving)
+        if used:
+            connected = any(x.requires_grad for x in (*xs, *ts))
+            moved = engine.grad(
+                [pulled[i] for i in used], cotangents, [ts[i] for i in used],
+                retain_graph=True, create_graph=connected, allow_unused=True,
+            )  # fmt: skip
+        found = [moved[places[id(y)]] if id(y) in places else None for y in outputs]
+        return out_spec.unflatten(
+            [_zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
+        )
+
+    return out_spec.unflatten([_value(y, xs) for y in outputs]), push
+
+
+def _input(x: Any) -> Any:
+    """`x` with a place of its own in the graph, connected to that of `x`."""
+    if x._edge is None:
+        return wrap(x._raw).requires_grad_()
+    return ops.reshape_.call(x, tuple(x._raw.shape))
+
+
+def _value(y: Any, xs: list[Any]) -> Any:
+    """An output, recorded only where one of the primals was."""
+    return wrap(y._raw, y._edge if any(x._edge is not None for x in xs) else None)
+
+
+def jacfwd(
+    func: Callable[..., Any],
+    argnums: int | tuple[int, ...] = 0,
+    has_aux: bool = False,
+    *,
+    randomness: str = "error",
+) -> Callable[..., Any]:
+    """The function that computes the Jacobian of `func` by forward mode: a direction of its inputs at a time.
+
+    `argnums` says with respect to which arguments: a tuple gives a tuple of Jacobians. Each has the shape of the
+    output, then that of the input. With `has_aux`, `func` returns (output, aux), and the result is (Jacobian, aux).
+
+    >>> import plugrad as torch
+    >>> jacfwd(lambda x: x * x)(torch.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    def jacobian(*args: Any) -> Any:
+        numbers = _argument_numbers(argnums, len(args))
+        chosen = [args[i] for i in numbers]
+        xs, spec = flatten(tuple(chosen))
+        for i, x in enumerate(xs):
+            if not isinstance(x, Variable):
+                raise RuntimeError(
+                    f"jacfwd: Expected all inputs to be Tensors, got {type(x)}: close over the others"
+                )
+            if x.dtype.is_complex:
+                raise RuntimeError(
+                    f"jacfwd: Expected all inputs to be real but received complex tensor at flattened input idx: {i}"
+                )
+
+        def of_chosen(*values: Any) -> Any:
+            full = list(args)
+            for i, v in zip(numbers, values, strict=True):
+                full[i] = v
+            return func(*full)
+
+        aux, out_spec, out_shapes = None, None, []
+        blocks: list[list[Any]] = []  # for each input, for each output
+        for k, x in enumerate(xs):
+            columns = []
+            for t in _basis(x):
+                ts = [t if j == k else _zeros(other) for j, other in enumerate(xs)]
+                ys, dys, out_spec, aux = _pushed(of_chosen, xs, ts, spec, False, has_aux)
+                out_shapes = [tuple(y._raw.shape) for y in ys]
+                columns.append(dys)
+            if not columns:  # nothing to move, but the outputs' shapes are needed
+                ys, _, out_spec, aux = _pushed(of_chosen, xs, [_zeros(o) for o in xs], spec, False, has_aux)
+                out_shapes = [tuple(y._raw.shape) for y in ys]
+                blocks.append([ops.reshape_.call(_empty(y), (*y._raw.shape, *x._raw.shape)) for y in ys])
+                continue
+            blocks.append(
+                [
+                    ops.reshape_.call(ops.stack_.call([c[j] for c in columns], -1), (*shape, *x._raw.shape))
+                    for j, shape in enumerate(out_shapes)
+                ]
+            )
+        if out_spec is None:
+            raise RuntimeError("jacfwd: Expected the chosen arguments to contain at least one Tensor.")
+        parts = [spec.unflatten([block[j] for block in blocks]) for j in range(len(out_shapes))]
+        result = out_spec.unflatten(parts if isinstance(argnums, tuple) else [p[0] for p in parts])
+        return (result, aux) if has_aux else result
+
+    return jacobian
+
+
+def _basis(x: Any) -> Any:
+    """The unit vectors of the shape and dtype of `x`."""
+    shape, backend = tuple(x._raw.shape), BY_ARRAY[type(x._raw)]
+    backend = backend.base if backend.is_transform else backend
+    count = x.numel()
+    for i in range(count):
+        unit = backend.setitem(backend.zeros((count,), x.dtype), i, 1)
+        yield ops.reshape_.call(wrap(unit), shape)
+
+
+def _empty(y: Any) -> Any:
+    backend = BY_ARRAY[type(y._raw)]
+    return wrap(backend.zeros((0,), y.dtype))
+
+
+def _argument_numbers(argnums: Any, count: int) -> tuple[int, ...]:
+    """The positions of the arguments to differentiate by, checked."""
+    numbers = (argnums,) if type(argnums) is int else argnums
+    if not isinstance(numbers, tuple) or not all(type(i) is int for i in numbers):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    if not numbers:
+        raise RuntimeError("argnums must be non-empty")
+    for i in numbers:
+        if not -count <= i < count:
+            raise RuntimeError(f"Got argnum={i}, but only {count} positional inputs")
+    wanted = tuple(i % count for i in numbers)
+    if len(set(wanted)) < len(wanted):
+        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
+    return wanted
