@@ -77,3 +77,46 @@ def test_switches() -> None:
         return torch.autograd.is_anomaly_enabled()
 
     assert f() and not torch.autograd.is_anomaly_enabled()
+
+
+def test_it_leaves_leaves_alone_and_keeps_the_frames() -> None:
+    x = torch.tensor([2.0], requires_grad=True)
+    with torch.autograd.detect_anomaly():
+        y = x * 3
+        accumulate = type(y.grad_fn.next_functions[0][0])
+        y.backward(retain_graph=True)
+    assert type(y.grad_fn.next_functions[0][0]) is accumulate
+    assert (
+        isinstance(y.grad_fn.metadata["traceback_"], list)
+        and __file__ in y.grad_fn.metadata["traceback_"][-1]
+    )
+    assert x.grad.item() == 3
+
+
+def test_functions_errors_of_any_class_and_generators() -> None:
+    class Odd(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return torch.tensor([float("nan")]) if x.item() < 0 else x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            raise KeyError("odd")
+
+    x = torch.tensor([2.0], requires_grad=True)
+    with torch.autograd.detect_anomaly():
+        y = Odd.apply(x)  # here
+        with pytest.raises(KeyError, match="odd") as caught:
+            y.backward()
+        assert (
+            "Error detected in OddBackward" in caught.value.__notes__[0]
+            and "# here" in caught.value.__notes__[0]
+        )
+        with pytest.raises(RuntimeError, match="Function 'Odd' returned nan values in its forward"):
+            Odd.apply(-x.detach().requires_grad_())
+
+    @torch.autograd.detect_anomaly()
+    def steps() -> Any:
+        yield torch.autograd.is_anomaly_enabled()
+
+    assert list(steps()) == [True] and not torch.autograd.is_anomaly_enabled()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .backend import as_array
+from .backend import BY_ARRAY, as_array
 from .graph import Node, Port, Variable, wrap
 from .modes import ANOMALY, active, set_mode, thread
 from .strict import user_frame, user_place
@@ -18,6 +18,8 @@ def has_nan(value: Any) -> bool:
             return value != value
         value = wrap(as_array(value))
     tensor: Any = value
+    if BY_ARRAY[type(tensor._raw)].is_transform:  # the ops on what is in there are looked at themselves
+        return False
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
     mode = set_mode(0)
@@ -32,25 +34,29 @@ def after_forward(name: str, inputs: Iterable[Any], outputs: Iterable[Any], node
     trace = _user_frames()
     if node is not None:
         node = node.node if isinstance(node, Port) else node
-        node.metadata["traceback"], node.metadata["source"] = trace, user_place()
+        node.metadata["traceback_"], node.metadata["source"] = trace, user_place()
     if thread.anomaly_checks_nan and any(map(has_nan, outputs)) and not any(map(has_nan, inputs)):
         raise RuntimeError(
-            f"Function '{name}' returned nan values in its forward, from inputs without nan. It was called here:\n{trace}"
+            f"Function '{name}' returned nan values in its forward, from inputs without nan. It was called here:\n{_text(trace)}"
         )
 
 
-def _user_frames() -> str:
-    """The stack as text, without the frames of plugrad itself."""
+def _user_frames() -> list[str]:
+    """The stack as text, a string a frame, without the frames of plugrad itself."""
     import traceback
 
-    return "".join(traceback.format_list(traceback.extract_stack(user_frame()))).rstrip()
+    return traceback.format_list(traceback.extract_stack(user_frame()))
+
+
+def _text(trace: list[str]) -> str:
+    return "".join(trace).rstrip()
 
 
 def watch(nodes: Iterable[Node]) -> None:
     """Have the nodes, which a backward is about to call, look at what they return."""
     for node in nodes:
         cls = type(node)
-        if cls not in _WATCHING.values():
+        if node.edges and cls not in _WATCHING.values():  # leaves return nothing
             if cls not in _WATCHING:
                 members = {n: _watched(cls, n) for n in ("backward", "consume", "backward_recorded")}
                 _WATCHING[cls] = type(
@@ -68,9 +74,9 @@ def _watched(cls: type[Node], name: str) -> Callable[..., Any]:
     def call(node: Node, g: Any) -> tuple[Any, ...]:
         if not (active and thread.mode & ANOMALY):  # a later backward, outside of the mode
             return method(node, g)
-        trace = node.metadata.get("traceback")
+        trace = node.metadata.get("traceback_")
         where = (
-            f" Traceback of forward call that caused the error:\n{trace}"
+            f" Traceback of forward call that caused the error:\n{_text(trace)}"
             if trace
             else " No forward pass information: enable anomaly detection during the forward pass, too, to see the line"
         )

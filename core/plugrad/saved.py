@@ -6,8 +6,11 @@ Only under a hook is a node of a class that knows of packing made, so other node
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
+from .backend import BY_ARRAY
+from .dtypes import of
 from .errors import GraphFreedError
 from .graph import Node, Variable, wrap
 from .modes import SAVED_TENSORS_HOOKS, active, set_mode, set_recording, thread
@@ -39,11 +42,18 @@ def current() -> Pair | None:
 class Packed:
     """What a pack hook returned for a saved array, and how to get the array back."""
 
-    __slots__ = ("_unpack", "_value")
+    __slots__ = ("_dtype", "_shape", "_type", "_unpack", "_value")
 
     def __init__(self, raw: Any, pair: Pair) -> None:
         pack, self._unpack = pair
-        self._value = _without_hooks(pack, wrap(raw))
+        self._type, self._shape, self._dtype = type(raw), tuple(raw.shape), raw.dtype
+        tensor = wrap(raw)
+        self._value = _without_hooks(pack, tensor)
+        if tensor._raw is not raw or tensor._version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot "
+                "be modified by in-place operations: return a new tensor"
+            )
 
     def unpack(self) -> Any:
         """The raw array."""
@@ -53,7 +63,17 @@ class Packed:
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
                 f"{type(tensor).__name__}"
             )
-        return tensor._raw
+        raw = tensor._raw
+        if tuple(raw.shape) != self._shape or type(raw) is not self._type:
+            what = "shape" if type(raw) is self._type else "device"
+            raise RuntimeError(
+                f"Output of saved tensor unpack_hook has another {what} than what was packed: found a tensor of shape "
+                f"{list(raw.shape)} on {BY_ARRAY[type(raw)].device_type!r}, expected {list(self._shape)} on "
+                f"{BY_ARRAY[self._type].device_type!r}"
+            )
+        if raw.dtype != self._dtype:  # packed as something smaller
+            raw = _without_hooks(lambda t: t.to(of(self._dtype)), tensor)._raw
+        return raw
 
 
 def _without_hooks(hook: Callable[[Any], Any], value: Any) -> Any:
@@ -70,9 +90,9 @@ def packing(cls: type[Node]) -> type[Node]:
     """The subclass of a class of nodes whose saved values are packed."""
     if cls not in _PACKING:
         members: dict[str, Any] = {n: _unpacked(cls, n) for n in ("backward", "consume", "backward_recorded")}
-        members["release"] = _release
+        members.update(release=_release, _saved_value=_saved_value)
         _PACKING[cls] = type(
-            cls.__name__, (cls,), {"__slots__": ("packed",), "__doc__": cls.__doc__, **members}
+            cls.__name__, (cls,), {"__slots__": ("lock", "packed"), "__doc__": cls.__doc__, **members}
         )
     return _PACKING[cls]
 
@@ -82,7 +102,7 @@ _PACKING: dict[type[Node], type[Node]] = {}
 
 def pack(node: Any, pair: Pair) -> None:
     """Replace the arrays in the slots of a node of a packing class by what the hooks make of them."""
-    node.packed = {}
+    node.packed, node.lock = {}, RLock()
     for slot in node.saves:
         raw = getattr(node, slot)
         if hasattr(raw, "dtype"):
@@ -94,28 +114,39 @@ def _unpacked(cls: type[Node], name: str) -> Callable[..., Any]:
     method, consumes = getattr(cls, "backward" if name == "consume" else name), name == "consume"
 
     def call(node: Any, g: Any) -> tuple[Any, ...]:
-        packed = node.packed
-        if packed is None:
-            raise GraphFreedError(
-                f"backward: the saved values of {node.name()} are gone, because the graph was differentiated before "
-                "(Trying to backward through the graph a second time): pass retain_graph=True to the first backward"
-            )
-        try:
-            for slot, value in packed.items():
-                setattr(node, slot, value.unpack())
-            return method(node, g)
-        finally:
-            for slot in packed:
-                if hasattr(node, slot):
-                    delattr(node, slot)
-            if consumes:
-                node.release()
+        with node.lock:  # for the values are in the slots meanwhile
+            packed = _packed(node)
+            try:
+                for slot, value in packed.items():
+                    setattr(node, slot, value.unpack())
+                return method(node, g)
+            finally:
+                for slot in packed:
+                    if hasattr(node, slot):
+                        delattr(node, slot)
+                if consumes:
+                    node.release()
 
     return call
 
 
+def _packed(node: Any) -> dict[str, Packed]:
+    if node.packed is None:
+        raise GraphFreedError(
+            f"backward: the saved values of {node.name()} are gone, because the graph was differentiated before "
+            "(Trying to backward through the graph a second time): pass retain_graph=True to the first backward"
+        )
+    return node.packed
+
+
+def _saved_value(node: Any, slot: str) -> Any:
+    packed = _packed(node)
+    return wrap(packed[slot].unpack()) if slot in packed else Node._saved_value(node, slot)
+
+
 def _release(node: Any) -> None:
-    node.packed = None
+    if node.packed:  # what saved nothing can be differentiated again
+        node.packed = None
     for slot in node.saves:
         if hasattr(node, slot):
             delattr(node, slot)

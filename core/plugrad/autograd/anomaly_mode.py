@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..modes import ANOMALY, active, set_mode, thread
+from ..modes import ANOMALY, active, decorated, set_mode, thread
 
 
 class set_detect_anomaly:
@@ -45,14 +45,7 @@ class detect_anomaly:
         _set(*self._before)
 
     def __call__(self, function: Any) -> Any:
-        import functools
-
-        @functools.wraps(function)
-        def in_mode(*args: Any, **kwargs: Any) -> Any:
-            with detect_anomaly(self._check_nan):
-                return function(*args, **kwargs)
-
-        return in_mode
+        return decorated(function, lambda: detect_anomaly(self._check_nan))
 
 
 def is_anomaly_enabled() -> bool:

@@ -42,12 +42,14 @@ class save_on_cpu(saved_tensors_hooks):
 
 
 class disable_saved_tensors_hooks:
-    """In here `saved_tensors_hooks` raises RuntimeError with `error_message`."""
+    """In here `saved_tensors_hooks` raises RuntimeError with `error_message`; so does this inside of such hooks."""
 
     def __init__(self, error_message: str) -> None:
         self.error_message = error_message
 
     def __enter__(self) -> None:
+        if thread.saved_tensors_hooks:
+            raise RuntimeError(self.error_message)
         self._before = thread.saved_tensors_hooks_refused
         thread.saved_tensors_hooks_refused = self.error_message
 
@@ -58,8 +60,11 @@ class disable_saved_tensors_hooks:
 class allow_mutation_on_saved_tensors:
     """Does nothing: in plugrad a write never changes what a graph has saved."""
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> allow_mutation_on_saved_tensors:
+        return self
+
+    def clear(self) -> None:
+        """Does nothing, too: there are no clones."""
 
     def __exit__(self, *error: object) -> None:
         pass
