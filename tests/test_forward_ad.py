@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import plugrad as torch
 import plugrad.autograd.forward_ad as fwAD
 from plugrad import levels
 from tests.ops.rows import Row, Sample
-from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, inner, leaves, outputs
+from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, leaves, outputs
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,9 @@ def duals(arrays: list[Any], tangents: list[np.ndarray], grad: bool = False) -> 
         id(x): fwAD.make_dual(x if grad else x.detach(), torch.from_numpy(t.astype(x.detach().numpy().dtype)))
         for x, t in zip(xs, tangents, strict=True)
     }
-    return [[swap.get(id(e), e) for e in v] if isinstance(v, list) else swap.get(id(v), v) for v in tensors], xs
+    return [
+        [swap.get(id(e), e) for e in v] if isinstance(v, list) else swap.get(id(v), v) for v in tensors
+    ], xs
 
 
 def moving(ys: Any) -> list[Any]:
@@ -85,5 +86,8 @@ def test_every_op_forward_over_reverse_and_reverse_over_forward(row: Row, sample
         for x, g, want in zip(xs, found, expected, strict=True):
             zeros = np.zeros(tuple(x.shape))
             np.testing.assert_allclose(
-                zeros if g is None else g.numpy(), zeros if want is None else want.numpy(), rtol=1e-9, atol=1e-9
+                zeros if g is None else g.numpy(),
+                zeros if want is None else want.numpy(),
+                rtol=1e-9,
+                atol=1e-9,
             )

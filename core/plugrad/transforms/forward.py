@@ -64,7 +64,7 @@ def _pushed(
         check_tangent(x, t)
     level = levels.push(DualLevel())
     try:
-        duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]
+        duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]  # type: ignore[attr-defined]
         output, aux = func(*spec.unflatten(duals)), None
         if has_aux:
             output, aux = _output_and_aux(output)
@@ -72,7 +72,7 @@ def _pushed(
             for v in leaves:
                 if not isinstance(v, Variable):
                     raise RuntimeError(f"jvp: aux: Expected tensors, got unsupported type {type(v)}")
-            aux = aux_spec.unflatten([level.parts(v)[0] for v in leaves])
+            aux = aux_spec.unflatten([level.parts(v)[0] for v in leaves])  # type: ignore[attr-defined]
         outputs, out_spec = flatten(output)
         ys, dys = [], []
         for y in outputs:
@@ -80,7 +80,7 @@ def _pushed(
                 raise RuntimeError(
                     f"jvp(f, primals, tangents): expected f(*primals) to return only tensors, got unsupported type {type(y)}"
                 )
-            value, moved = level.parts(y)
+            value, moved = level.parts(y)  # type: ignore[attr-defined]
             if moved is None and strict:
                 raise RuntimeError(
                     "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
@@ -126,7 +126,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         # The vjp is linear in its cotangents; its transpose is the jvp.
         inputs = [_input(x) for x in xs]
         outputs, out_spec = flatten(func(*spec.unflatten(inputs)))
-        moving = [y for y in outputs if isinstance(y, Variable) and y.requires_grad]
+        moving = [y for y in outputs if isinstance(y, Variable) and y.requires_grad]  # type: ignore[attr-defined]
         cotangents = [_zeros(y).requires_grad_() for y in moving]
         pulled: Any = [None] * len(inputs)
         if moving:
@@ -203,7 +203,7 @@ def jacfwd(
                 raise RuntimeError(
                     f"jacfwd: Expected all inputs to be Tensors, got {type(x)}: close over the others"
                 )
-            if x.dtype.is_complex:
+            if x.dtype.is_complex:  # type: ignore[attr-defined]
                 raise RuntimeError(
                     f"jacfwd: Expected all inputs to be real but received complex tensor at flattened input idx: {i}"
                 )
@@ -246,7 +246,7 @@ def jacfwd(
 def _basis(x: Any) -> Any:
     """The unit vectors of the shape and dtype of `x`."""
     shape, backend = tuple(x._raw.shape), BY_ARRAY[type(x._raw)]
-    backend = backend.base if backend.is_transform else backend
+    backend = backend.base if backend.is_transform else backend  # type: ignore[attr-defined]
     count = x.numel()
     for i in range(count):
         unit = backend.setitem(backend.zeros((count,), x.dtype), i, 1)
