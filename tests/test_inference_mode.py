@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -194,3 +196,21 @@ def test_layers_and_loops_as_under_no_grad() -> None:
     assert y.tolist() == model(x).tolist()
     model(x).sum().backward()
     assert all(not p.grad.is_inference() for p in model.parameters())
+
+
+def test_copies_and_pickles(t: Any) -> None:
+    with t.inference_mode():
+        a = t.tensor([1.0, 2.0])
+    shallow, deep, read = copy.copy(a), copy.deepcopy([a, a]), pickle.loads(pickle.dumps(a))
+    assert shallow.tolist() == deep[0].tolist() == read.tolist() == [1, 2]
+    assert deep[0] is deep[1] and not read.is_inference()
+    assert repr(a) == "tensor([1., 2.])" and isinstance(a, t.Tensor)
+
+
+def test_parameters_are_normal() -> None:
+    with torch.inference_mode():
+        layer = torch.nn.Linear(2, 2)
+    layer(torch.ones(1, 2)).sum().backward()
+    assert layer.weight.grad.tolist() == [[1, 1], [1, 1]] and not layer.weight.is_inference()
+    with torch.no_grad():
+        layer.weight.zero_()

@@ -38,6 +38,18 @@ class InferenceTensor(Tensor, inference=True):
             )
         return super().requires_grad_(requires_grad) if requires_grad or self.requires_grad else self
 
+    def __copy__(self) -> Tensor:
+        return self.detach()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) not in memo:
+            memo[id(self)] = self.clone()
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        rebuild, (_, *rest) = super().__reduce_ex__(protocol)
+        return rebuild, (Tensor, *rest)
+
     @property
     def _version(self) -> int:
         raise RuntimeError("Inference tensors do not track version counter.")
