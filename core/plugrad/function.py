@@ -14,177 +14,60 @@
 
     y = Exp.apply(x)
 
-`ctx` is the node of the graph, so what is saved lives as long as the graph does.
+`ctx` is the node of the graph (see `function_node`), so what is saved lives as long as the graph does.
 """
 
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable
 from typing import Any
 
-from . import anomaly, dtypes
-from .backend import as_array
-from .codegen import materialize, meta
-from .errors import GraphFreedError, InPlaceError
-from .graph import Meta, Node, Port, Variable, wrap
-from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, is_grad_enabled, set_recording, thread
+from . import anomaly, dtypes, levels, storage, writes
+from .backend import BY_ARRAY
+from .codegen import meta
+from .errors import InPlaceError
+from .function_node import INTERMEDIATE, FunctionCtx
+from .graph import Variable, wrap
+from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, set_recording, thread
 from .nan_safety import guarded
-from .op import OPS, check_saved, conform
+from .op import OPS, check_saved
 from .saved import Packed, current
 from .strict import user_place
-
-
-class FunctionCtx(Node):
-    """What `forward` and `backward` of a `Function` share: the node itself."""
-
-    # No __slots__: authors hang their own attributes on it.
-
-    _function: type[Function]
-    #: For each argument of `apply`, whether it needs a gradient.
-    needs_input_grad: tuple[bool, ...]
-    _materialize = True
-    _non_differentiable: tuple[Any, ...] = ()
-    _dirty: tuple[Any, ...] = ()
-    _to_save: tuple[Any, ...] = ()
-    _saved: tuple[Any, ...] | None = ()
-    _ports: weakref.WeakValueDictionary[int, Port] | None = None
-    input_metas: tuple[Meta | None, ...]
-    output_metas: tuple[Meta | None, ...]  # None for an output that is no tensor
-
-    def __init__(self) -> None:
-        self.edges, self.hooks = (), None
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        """Keep inputs or outputs of `forward` (or None) for `backward`; anything else goes on `ctx` itself."""
-        for t in tensors:
-            if t is not None and not isinstance(t, Variable):
-                raise TypeError(
-                    f"{self._function.__name__}: save_for_backward can only save variables, but got {type(t).__name__}: "
-                    "keep other values as attributes, ctx.value = value"
-                )
-        self._to_save = tensors
-
-    @property
-    def saved_tensors(self) -> tuple[Any, ...]:
-        """The tensors that were saved, with their place in the graph."""
-        if self._saved is None:
-            raise GraphFreedError(
-                f"{self.name()}: the saved tensors are gone, because the graph was differentiated before (Trying to "
-                "backward through the graph a second time): pass retain_graph=True to the first backward"
-            )
-        return tuple(
-            None if s is None else wrap(s[0].unpack() if type(s[0]) is Packed else s[0], self._edge_of(s[1]))
-            for s in self._saved
-        )
-
-    def _edge_of(self, place: Any) -> Node | None:
-        """An input's edge as it was saved, or of an output (by its index) this node: a node must not hold itself."""
-        if not isinstance(place, int):
-            return place
-        return self._place_of_output(place)
-
-    def _place_of_output(self, i: int) -> Node:
-        """This node, or the port of one of several outputs: one port each, so that what arrives there adds up."""
-        if len(self.output_metas) == 1:
-            return self
-        if self._ports is None:
-            self._ports = weakref.WeakValueDictionary()
-        port = self._ports.get(i)
-        if port is None:
-            port = self._ports[i] = Port(self, i)
-        return port
-
-    def mark_non_differentiable(self, *outputs: Any) -> None:
-        """Say that these outputs need no gradient."""
-        self._non_differentiable = outputs
-
-    def mark_dirty(self, *inputs: Any) -> None:
-        """Say that `forward` has written into these inputs."""
-        self._dirty = inputs
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros (the default) or None for outputs that nobody differentiated."""
-        self._materialize = value
-
-    # --- as a node ------------------------------------------------------------------------------------------
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        """Call the author's backward on tensors over raw arrays, not recorded."""
-        gs = [None if x is None else wrap(as_array(x)) for x in (g if isinstance(g, list) else [g])]
-        return tuple(None if x is None else x._raw for x in self._call_backward(gs, recorded=False))
-
-    def backward_recorded(self, g: Any) -> tuple[Any, ...]:
-        """Call the author's backward and record it."""
-        return self._call_backward(g if isinstance(g, list) else [g], recorded=True)
-
-    def _call_backward(self, gs: list[Any], recorded: bool) -> tuple[Any, ...]:
-        if self._materialize and any(g is None for g in gs):
-            gs = materialize(gs, self.output_metas)
-        before = set_recording(recorded and is_grad_enabled())
-        try:
-            results = self._function.backward(self, *gs)
-        finally:
-            set_recording(before)
-        return self._checked(results if isinstance(results, tuple) else (results,))
-
-    def _checked(self, results: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The author's gradients, one per argument, in the shapes and dtypes of the arguments."""
-        expected = len(self.input_metas)
-        while len(results) > expected and results[-1] is None:
-            results = results[:-1]
-        if len(results) != expected:
-            raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)}): "
-                "backward returns one for each argument of forward, None for those that are not differentiable"
-            )
-        checked: list[Any] = []
-        for i, (g, m) in enumerate(zip(results, self.input_metas, strict=True)):
-            if m is None and g is not None:
-                raise RuntimeError(
-                    f"function {self.name()} returned a gradient different than None at position {i}, but that argument "
-                    "of forward was no Tensor: return None for it"
-                )
-            if g is None or m is None or self.edges[i] is None:
-                checked.append(None)
-                continue
-            if not isinstance(g, Variable):
-                raise TypeError(
-                    f"function {self.name()} returned a {type(g).__name__} as gradient at index {i}: expected a Tensor or None"
-                )
-            shape = tuple(g._raw.shape)
-            if shape != m.shape and not _expandable(m.shape, shape):
-                raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {i} - got {list(shape)} "
-                    f"but expected shape compatible with {list(m.shape)}"
-                )
-            checked.append(conform(g, m))
-        return tuple(checked)
-
-    def release(self) -> None:
-        """Let go of the saved tensors."""
-        if self._saved:
-            self._saved = None
-
-
-def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
-    padded = (1,) * (len(large) - len(small)) + small
-    return len(padded) == len(large) and all(a in (1, b) for a, b in zip(padded, large, strict=True))
 
 
 class Function:
     """A base for operators with a backward of your own: see the module's head, and call `apply`."""
 
     _node: type[FunctionCtx]
+    #: How many arguments `forward` takes at most, beside a `setup_context`; None until somebody asks.
+    _arity: int | None = None
+    #: Whether the first look at `ctx.saved_tensors` lets go of them, so that backward needs less memory.
+    clear_saved_tensors_on_access = False
+    #: Whether `backward(ctx, grads)` gets its gradients as one list, from which it may take them.
+    boxed_grads_call = False
+    #: Whether `vmap` may run forward and backward, which must consist of ops, on whole batches.
+    generate_vmap_rule = False
 
     def __init_subclass__(cls) -> None:
         doc = f"The node that `{cls.__name__}.apply` records."
         cls._node = type(f"{cls.__name__}Backward", (FunctionCtx,), {"_function": cls, "__doc__": doc})
+        cls._arity = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or kwargs:
+            self(*args, **kwargs)
+        import warnings
+
+        warnings.warn(
+            f"{type(self)} should not be instantiated: its methods are static, call {type(self).__name__}.apply(...)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            f"{type(self).__name__} is called as {type(self).__name__}.apply(...), not as an instance"
+            f"{type(self).__name__} is called as {type(self).__name__}.apply(...), not as a function or an instance"
         )
 
     @staticmethod
@@ -193,36 +76,91 @@ class Function:
         raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
         """Save what `backward` needs, where `forward` does not take `ctx`."""
         raise NotImplementedError("setup_context is not implemented.")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """Compute a gradient for each argument of `forward`, given one for each output."""
+        """Compute a gradient for each argument of `forward`, given one for each output; `vjp` is the same."""
         raise NotImplementedError(
-            "You must implement the backward function for your custom autograd.Function."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
+        )
+
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Compute a tangent for each output, given one for each argument of `forward`."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """Compute `(output, out_dims)` of batched arguments."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True."
         )
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def _backward(cls) -> Callable[..., Any]:
+        """The author's `backward`, or the `vjp`."""
+        own, vjp = cls.backward is not Function.backward, cls.vjp is not Function.vjp
+        if own and vjp:
+            raise RuntimeError(
+                f"{cls.__name__}: Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
+                "only implement one of them."
+            )
+        if not own and not vjp:
+            raise NotImplementedError(
+                "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+                f"backward mode AD: {cls.__name__} has neither"
+            )
+        return cls.backward if own else cls.vjp
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and record it where an argument requires grad."""
-        ctx = cls._node()
-        ctx.needs_input_grad = tuple(isinstance(a, Variable) and a._edge is not None for a in args)
-        edges = tuple(a._edge if isinstance(a, Variable) else None for a in args)
+        if cls.forward is Function.forward:
+            raise NotImplementedError(
+                f"You must implement the forward function for custom autograd.Function: {cls.__name__} has none"
+            )
+        separate = cls.setup_context is not Function.setup_context
+        if separate and (kwargs or len(args) != cls._arity):
+            args, kwargs = _bound(cls, args, kwargs), {}
+        if levels.thread.stack and (level := levels.highest(args)) is not None:
+            return level.custom_function(cls, args, kwargs)
+        return cls._run(args, kwargs, separate)
+
+    @classmethod
+    def _run(cls, args: tuple[Any, ...], kwargs: dict[str, Any], separate: bool, ctx: Any = None) -> Any:
+        """`apply`, once it is known that no transform has a say in it; a transform brings the `ctx` that it looks at."""
+        looked_at, ctx = ctx is not None, cls._node() if ctx is None else ctx
+        edges = tuple([a._edge if isinstance(a, Variable) else None for a in args])
+        ctx.needs_input_grad = tuple([e is not None for e in edges])
         before = set_recording(False)
+        recorded = before and any(ctx.needs_input_grad)
+        versions = [_version(a) for a in args] if recorded else []
         try:
-            if cls.setup_context is Function.setup_context:
-                result = cls.forward(ctx, *args)
-            else:
+            if separate:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
+            else:
+                result = cls.forward(ctx, *args, **kwargs)
         finally:
             set_recording(before)
+        if not looked_at:
+            ctx.saved_for_forward = ()  # an output among them would hold the node that holds it
         single = not isinstance(result, tuple)
-        outputs = cls._connected(
-            ctx, args, (result,) if single else result, edges if before else (None,) * len(args)
-        )
+        outputs = (result,) if single else result
+        if recorded:
+            _check_writes(ctx, args, outputs, versions)
+            outputs = cls._connected(ctx, args, outputs, edges)
+        else:
+            known = [a for a in args if not _is_in(a, ctx.dirty_tensors)]
+            outputs = tuple([_detached(y, known) if isinstance(y, Variable) else y for y in outputs])
         return outputs[0] if single else outputs
 
     @classmethod
@@ -230,46 +168,162 @@ class Function:
         cls, ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], edges: tuple[Any, ...]
     ) -> tuple[Any, ...]:
         """The outputs with their place in the graph, and `ctx` with what it saves."""
-        recorded = any(e is not None for e in edges)
-        if recorded and ctx._dirty:
-            raise InPlaceError(
-                f"{cls.__name__}: mark_dirty on a recorded call: in-place writes are not recorded in this release, "
-                "return a new tensor from forward"
-            )
-        fresh: tuple[Any, ...] = ()
+        dirty = ctx.dirty_tensors
+        fresh: list[Any] = []
         for y in outputs:
-            if isinstance(y, Variable) and all(y is not d for d in ctx._dirty):
-                y = wrap_view(y) if y._edge is not None or any(y is known for known in (*args, *fresh)) else y
-            fresh = (*fresh, y)
-        ctx.output_metas = tuple(meta(y._raw) if isinstance(y, Variable) else None for y in fresh)
-        ctx.input_metas = tuple(meta(a._raw) if isinstance(a, Variable) else None for a in args)
-        for t in ctx._to_save if recorded else ():
-            check_saved(t)
-        ctx._saved = tuple(
-            None if t is None else (t._raw, cls._place(t, args, outputs, edges)) for t in ctx._to_save
+            if isinstance(y, Variable) and not _is_in(y, dirty):
+                if y._edge is not None or _is_in(y, (*args, *fresh)):
+                    y = _alias(y, cls.__name__)  # it gets a place of its own in the graph
+                elif hasattr(y, "_view"):
+                    y._view.function = cls.__name__
+            fresh.append(y)
+        ctx.output_metas = tuple([meta(y._raw) if isinstance(y, Variable) else None for y in fresh])
+        ctx.input_metas = tuple([meta(a._raw) if isinstance(a, Variable) else None for a in args])
+        ctx.input_backends = tuple(
+            [BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in args]
         )
+        for t in ctx.to_save:
+            check_saved(t)
+        places = [None if t is None else cls._place(t, args, outputs, edges, dirty) for t in ctx.to_save]
+        ctx._saved = tuple([None if t is None else (t._raw, p) for t, p in zip(ctx.to_save, places)])
         hooks = current()
-        if hooks is not None and recorded:
+        if hooks is not None:
             ctx._saved = tuple(s if s is None else (Packed(s[0], hooks), s[1]) for s in ctx._saved)
-        ctx._to_save = ()
-        if recorded:
-            ctx.edges = edges
-            for i, y in enumerate(fresh):
-                differentiable = isinstance(y, Variable) and y.dtype.category >= dtypes.FLOAT
-                if differentiable and all(outputs[i] is not n for n in ctx._non_differentiable):
-                    y._edge = ctx._place_of_output(i)
-        ctx._non_differentiable = ctx._dirty = ()
-        if recorded and active and thread.mode & SPECIAL:
-            _in_special_mode(ctx, args, fresh)
-        return fresh
+        ctx.edges = edges
+        for i, y in enumerate(fresh):
+            differentiable = isinstance(y, Variable) and y.dtype.category >= dtypes.FLOAT
+            place = None
+            if differentiable and not _is_in(outputs[i], ctx.non_differentiable):
+                place = ctx.place_of_output(i)
+            if _is_in(y, dirty):
+                writes.check(y, cls.__name__)
+                writes.advance(y, place)
+            elif place is not None:
+                y._edge = place
+        ctx.to_save = ctx.non_differentiable = ctx.dirty_tensors = ()
+        ctx._recorded = True
+        if active and thread.mode & SPECIAL:
+            _in_special_mode(ctx, args, tuple(fresh))
+        return tuple(fresh)
 
     @staticmethod
-    def _place(tensor: Any, args: tuple[Any, ...], outputs: tuple[Any, ...], edges: tuple[Any, ...]) -> Any:
-        """Where a saved tensor belongs: an input's edge, or the index of an output."""
-        for a, edge in zip(args, edges, strict=True):
-            if tensor is a:
-                return edge
-        return next((i for i, y in enumerate(outputs) if tensor is y), tensor._edge)
+    def _place(tensor: Any, args: Any, outputs: Any, edges: Any, dirty: Any) -> Any:
+        """Where a saved tensor belongs: an input's edge, the index of an output, or nobody knows."""
+        if not _is_in(tensor, dirty):
+            for a, edge in zip(args, edges, strict=True):
+                if tensor is a:
+                    return edge
+        for i, y in enumerate(outputs):
+            if tensor is y:
+                return i
+        known = tensor._edge is not None or tensor.dtype.category < dtypes.FLOAT
+        return tensor._edge if known else INTERMEDIATE
+
+
+class InplaceFunction(Function):
+    """The same as `Function`, for programs that name it."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+def _on_ctx(name: str) -> Any:
+    def refuse(cls: type[Function], *args: Any) -> None:
+        raise TypeError(
+            f"{cls.__name__}.{name}: it is a method of ctx, which forward or setup_context gets first: ctx.{name}(...)"
+        )
+
+    return classmethod(refuse)
+
+
+for _name in (
+    "save_for_backward",
+    "save_for_forward",
+    "mark_dirty",
+    "mark_non_differentiable",
+    "set_materialize_grads",
+):
+    setattr(Function, _name, _on_ctx(_name))
+
+
+def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a `forward` beside a `setup_context`, by position, defaults filled in."""
+    import inspect
+
+    signature = inspect.signature(cls.forward)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__}.apply: {error}: forward{signature} takes no ctx, since there is a setup_context"
+        ) from None
+    bound.apply_defaults()
+    if bound.kwargs:
+        raise TypeError(
+            f"{cls.__name__}.apply: forward has keyword-only arguments, {', '.join(bound.kwargs)}, which setup_context "
+            "could not see: let it take them by position, too"
+        )
+    kinds = [p.kind for p in signature.parameters.values()]
+    cls._arity = None if inspect.Parameter.VAR_POSITIONAL in kinds else len(kinds)
+    return bound.args
+
+
+def _is_in(tensor: Any, tensors: Any) -> bool:
+    return any([t is tensor for t in tensors])
+
+
+def _version(tensor: Any) -> int:
+    home = getattr(tensor, "_storage", None)
+    return 0 if home is None else home.version
+
+
+def _check_writes(
+    ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], versions: list[int]
+) -> None:
+    """Raise where what `forward` wrote, and what it said of it, do not fit; and where it lost the graph."""
+    name, dirty = ctx._function.__name__, ctx.dirty_tensors
+    if not any([isinstance(y, Variable) for y in outputs]) and outputs:
+        found = ", ".join(type(y).__name__ for y in outputs)
+        raise TypeError(
+            f"{name}: forward returned no Tensor but {found}, though an argument requires grad: the graph would be lost. "
+            "Return a Tensor or a tuple of them (lists and dicts are passed on as they are)"
+        )
+    for d in dirty:
+        if not _is_in(d, args):
+            import warnings
+
+            warnings.warn(
+                f"{name}: ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been "
+                "mutated should be passed to it",
+                stacklevel=4,
+            )
+        elif not _is_in(d, outputs):
+            raise RuntimeError(
+                f"{name}: Some elements marked as dirty during the forward method were not returned as output. The inputs "
+                "that are modified inplace must all be outputs of the Function."
+            )
+    for i, (a, version) in enumerate(zip(args, versions, strict=True)):
+        if not ctx.needs_input_grad[i] or _version(a) == version or a.is_leaf:
+            continue
+        if not any([storage.of(d) is a._storage for d in dirty]):
+            raise InPlaceError(
+                f"{name}: forward wrote into its argument {i} in place and did not say so, so that its gradient would be "
+                "wrong: call ctx.mark_dirty on it and return it, or compute a new tensor"
+            )
+
+
+def _detached(tensor: Any, known: list[Any]) -> Any:
+    """An output outside the graph; another tensor, if it is one that the caller has."""
+    return tensor.detach() if tensor._edge is not None or _is_in(tensor, known) else tensor
+
+
+def _alias(tensor: Any, function: str) -> Any:
+    """Another tensor over the memory of one that has a place in the graph already."""
+    other, view = tensor.detach(), getattr(tensor, "_view", None)
+    base, steps = (tensor, ()) if view is None else (view.base, view.steps)
+    other._view = storage.View(base, steps, True, function)
+    return other
 
 
 def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
@@ -281,11 +335,6 @@ def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) 
     if thread.mode & ANOMALY:
         given, made = ([t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs))
         anomaly.after_forward(ctx._function.__name__, given, made, ctx)
-
-
-def wrap_view(tensor: Any) -> Any:
-    """Another tensor over the same memory: an output that is known already gets a place of its own in the graph."""
-    return tensor.detach()
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,13 +24,16 @@ from .modes import INFERENCE, NO_GRAD, active, thread
 class View:
     """How a tensor was made from the tensor `base` whose memory it shows: by `steps`, one view op after the other.
 
-    A step is (op, parameters, which of several outputs or None). `base` is no view itself.
+    A step is (op, parameters, which of several outputs or None). `base` is no view itself. `function` is the name of
+    the custom Function that made it, if one did.
     """
 
-    __slots__ = ("base", "recorded", "steps")
+    __slots__ = ("base", "function", "recorded", "steps")
 
-    def __init__(self, base: Variable, steps: tuple[Step, ...], recorded: bool) -> None:
-        self.base, self.steps, self.recorded = base, steps, recorded
+    def __init__(
+        self, base: Variable, steps: tuple[Step, ...], recorded: bool, function: str | None = None
+    ) -> None:
+        self.base, self.steps, self.recorded, self.function = base, steps, recorded, function
 
     def of(self, x: Any) -> Any:
         """The same part of a raw array or tensor of the shape of `base`."""
@@ -274,7 +277,8 @@ def share(base: Variable, view: Variable, op: Any, params: tuple[Any, ...], inde
     except AttributeError:
         view._view = View(base, (step,), recorded)
     else:
-        view._view = View(origin_view.base, (*origin_view.steps, step), recorded and origin_view.recorded)
+        steps, recorded = (*origin_view.steps, step), recorded and origin_view.recorded
+        view._view = View(origin_view.base, steps, recorded, origin_view.function)
 
 
 def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any = None) -> Any:
@@ -306,6 +310,8 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
             f"{op}: writing into a view, or into a tensor of which there is a view, is not supported inside "
             "transforms: write into a .clone(), or compute a new tensor"
         )
+    if BY_ARRAY[type(tensor._raw)].is_transform:
+        return  # their arrays are immutable: a write makes a new one
     private = storage.is_private(tensor._raw)
     if not private or (storage.pinned and not storage.plain):  # new memory is writable, and dense
         if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):

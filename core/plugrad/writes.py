@@ -43,6 +43,12 @@ def check(tensor: Any, name: str) -> None:
             f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation: "
             "write under torch.no_grad(), or into a .clone() of the leaf"
         )
+    if view.function is not None:
+        raise InPlaceError(
+            f"{name}: Output of {view.function} is a view and is being modified inplace. This view was created inside a "
+            "custom Function (or because an input was returned as-is), and the write would override its custom backward. "
+            "This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+        )
     if not view.recorded:
         raise InPlaceError(
             f"{name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
@@ -135,7 +141,10 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
     try:
         for v in views:
             old = v._edge
-            v._edge = None if base._edge is None else v._view.of(wrap(base._raw, base._edge))._edge
+            if v._view.function is not None:
+                v._edge = Overridden(base._edge, v._view.function)
+            else:
+                v._edge = None if base._edge is None else v._view.of(wrap(base._raw, base._edge))._edge
             _go_on_retaining(old, v._edge)
     finally:
         set_recording(recording)
@@ -196,3 +205,21 @@ def _filled(part: View, raw: Any, value: Any) -> Any:
 
 def _without(part: View, g: Any) -> Any:
     return _filled(part, BY_ARRAY[type(g)].copy(g), 0)
+
+
+class Overridden(Node):
+    """The graph of a view that a Function returned, after its base was written: it would bypass the Function."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, edge: Node | None, of: str) -> None:
+        self.edges, self.hooks, self.of = (edge,), None, of
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        """Raise."""
+        raise RuntimeError(
+            f"an output of {self.of} is a view of a tensor that was modified inplace afterwards: its gradient would "
+            f"bypass the backward of {self.of}. Write into a .clone(), or return a .clone() from forward"
+        )
+
+    consume = backward_recorded = backward

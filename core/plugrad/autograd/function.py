@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ..function import Function, FunctionCtx, once_differentiable
+from ..function import Function, InplaceFunction, once_differentiable
+from ..function_node import FunctionCtx
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
