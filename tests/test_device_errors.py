@@ -82,3 +82,20 @@ def test_gradients_of_another_device(fake: str) -> None:
     with pytest.raises(RuntimeError, match=r"has changed the type of value: .*on 'fake', .*on 'cpu'"):
         x.register_hook(lambda g: torch.ones(2))
         (x * 2).sum().backward()
+
+
+def test_a_gradient_on_another_device_than_its_input(fake: str) -> None:
+    class Elsewhere(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g.to(fake)
+
+    y = Elsewhere.apply(torch.ones(2, requires_grad=True)).sum()
+    with pytest.raises(
+        DeviceError, match=r"ElsewhereBackward .* at index 0 - expected device cpu but got fake"
+    ):
+        y.backward()

@@ -98,6 +98,7 @@ from .size import Size
 from .tensor import Tensor, is_tensor, result_type
 
 if TYPE_CHECKING:
+    from . import func as func
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
@@ -114,6 +115,6 @@ inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 def __getattr__(name: str) -> Any:
     # Imported at first use: a program without a network need not pay for them.
-    if name in ("linalg", "nn", "optim"):
+    if name in ("func", "linalg", "nn", "optim"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

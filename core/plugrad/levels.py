@@ -85,8 +85,18 @@ class Level:
             "make the tensor from one of the arguments, e.g. torch.zeros_like(x) + 0 * x"
         )
 
+    def stream(self, stream: Any, name: str) -> Any:
+        """The stream of random numbers from which `name` draws inside this level."""
+        return stream
+
     def note(self, tensor: Any) -> None:
         """A tensor of this level was made by an op."""
+
+    def custom_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What `function.apply` returns for arguments of which some are of this level, the highest of them."""
+        raise NotImplementedError(
+            f"{function.__name__}: a custom Function inside {self.name} is not supported: compute with ops instead"
+        )
 
 
 class TransformBackend(Backend):
@@ -113,6 +123,10 @@ class TransformBackend(Backend):
     def from_numpy(self, array: Any) -> Any:
         """An array of the device: index arrays are of no level."""
         return self.base.from_numpy(array)
+
+    def all_values(self, raw: Any) -> Any:
+        """A NumPy array with whatever values there are, to check indices."""
+        return self.to_numpy(raw)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """A raw array of this level of unspecified values."""
@@ -176,9 +190,14 @@ def highest(tensors: Sequence[Any]) -> Level | None:
     return top
 
 
-def lifted(inputs: Sequence[Any]) -> tuple[Sequence[Any], Level | None]:
-    """The operands of an op at the highest level among them, and that level."""
+def lifted(inputs: Sequence[Any], params: Sequence[Any] = ()) -> tuple[Sequence[Any], Level | None]:
+    """The operands of an op at the highest level among them and its parameters, and that level."""
     top = highest(inputs)
+    for p in params:
+        for raw in p if type(p) in (tuple, list) else (p,):
+            level = of(raw) if isinstance(raw, TransformArray) else None
+            if level is not None and (top is None or level.depth > top.depth):
+                top = level
     if top is None:
         return inputs, None
     return [lift(t, top) if isinstance(t, Variable) else t for t in inputs], top

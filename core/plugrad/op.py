@@ -194,7 +194,7 @@ class Op:
         inputs = [self._operand(i, a) for i, a in enumerate(inputs)]
         level = None
         if levels.thread.stack:
-            inputs, level = levels.lifted(inputs)
+            inputs, level = levels.lifted(inputs, values)
         raws = [t._raw if isinstance(t, Variable) else t for t in inputs]
         x = self._common_place(raws)
         operands, dtype = self._promoted(raws)

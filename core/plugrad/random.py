@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from operator import index
 from typing import Any
 
-from . import creation, dtypes
+from . import creation, dtypes, levels
 from .creation import place
 from .device import device as Device
 from .graph import Variable
@@ -144,6 +144,13 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
 
 def stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
     """The stream to draw from, on the device where the result is to be."""
+    stream = _stream_for(generator, device, asked)
+    for level in levels.thread.stack:
+        stream = level.stream(stream, asked)
+    return stream
+
+
+def _stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
     if generator is None:
         return default(device).stream
     if not isinstance(generator, Generator):

@@ -219,7 +219,7 @@ class Indexing(Sorting, IndexWriting):
                     "masked_fill: only supports a 0-dimensional value tensor, but got "
                     f"{value.ndim} dimension(s): use torch.where"
                 )
-            if value.requires_grad:
+            if value.requires_grad or value._backend.is_transform:
                 return ops.where.call(m, value.to(self.dtype), x)
             value = value.item()
         return ops.masked_fill.call(x, m._raw, arguments.castable(value, self.dtype, "masked_fill"))

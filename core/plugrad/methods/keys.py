@@ -131,7 +131,7 @@ def _slice(p: slice) -> slice:
 
 def _part_of_array(raw: Any, item: Any) -> Any:
     """A 0-d array indexes like a number, any other is an index array."""
-    return raw if len(raw.shape) else item()
+    return raw if len(raw.shape) or BY_ARRAY[type(raw)].is_transform else item()
 
 
 def _plain(p: Any) -> Any:
@@ -143,6 +143,9 @@ def _plain(p: Any) -> Any:
 def index_array(tensor: Any, backend: Backend) -> Any:
     """The raw index array in a tensor: int64, or a mask, on the device that it indexes."""
     raw = tensor._raw
+    if BY_ARRAY[type(raw)].is_transform:  # an op goes up to its level
+        return _checked(raw)
+    backend = backend.base if backend.is_transform else backend
     if BY_ARRAY[type(raw)] is not backend:
         if tensor.device.type != "cpu":
             raise DeviceError(
@@ -168,7 +171,8 @@ def _checked(raw: Any) -> Any:
 
 def on_host(raw: Any) -> np.ndarray:
     """The values of a raw array as a NumPy array."""
-    return np.asarray(BY_ARRAY[type(raw)].to_numpy(raw))
+    backend = BY_ARRAY[type(raw)]
+    return np.asarray(backend.all_values(raw) if backend.is_transform else backend.to_numpy(raw))
 
 
 def explained(error: Exception, parts: tuple[Any, ...], raw: Any) -> Exception:

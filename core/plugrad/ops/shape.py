@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..op import OPS, Op, astype, linear, operator, sum_to
+from ..graph import Meta
+from ..op import OPS, Op, conform, linear, operator, sum_to
 
 
 def alias(op: Op, name: str, node: str) -> Op:
@@ -119,7 +120,12 @@ overlap_add = linear(
 
 # --- copies -------------------------------------------------------------------------------------------------
 
-astype_ = linear("astype", "x | dtype=None", node="ToCopyBackward0", x=lambda g, x: astype(g, x.dtype))
+astype_ = linear(
+    "astype",
+    "x | dtype=None",
+    node="ToCopyBackward0",
+    x=lambda g, x: conform(g, Meta(tuple(g.shape), x.dtype)),
+)
 #: The same bytes as another dtype.
 bitcast = operator("bitcast", "x | dtype=None", view=True)
 clone_ = linear("copy", "x", node="CloneBackward0", x=lambda g: g)

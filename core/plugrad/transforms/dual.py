@@ -145,6 +145,12 @@ class DualLevel(levels.Level):
         value, moved = wrap(primal._raw, primal._edge), wrap(tangent._raw, tangent._edge)
         return wrap(self.type_for(primal._raw)(value, moved))
 
+    def custom_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The outputs of a custom `Function`."""
+        from .dual_function import apply
+
+        return apply(self, function, args, kwargs)
+
     def admitted(self, tensor: Any, name: str) -> Any:
         """`tensor`, which does not move yet."""
         return self.lift(tensor)

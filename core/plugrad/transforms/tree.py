@@ -56,9 +56,25 @@ def flatten(tree: Any) -> tuple[list[Any], Spec]:
     kind = type(tree)
     if kind in (dict, OrderedDict):
         keys, items = list(tree), list(tree.values())
-    elif kind in (tuple, list) or (isinstance(tree, tuple) and hasattr(tree, "_fields")):
+    elif kind in (tuple, list) or (
+        isinstance(tree, tuple) and (hasattr(tree, "_fields") or hasattr(tree, "fields"))
+    ):
         keys, items = None, list(tree)
     else:
         return [tree], _LEAF
     parts = [flatten(item) for item in items]
     return [leaf for leaves, _ in parts for leaf in leaves], Spec(kind, keys, [spec for _, spec in parts])
+
+
+def prefix(tree: Any, spec: Spec) -> list[Any] | None:
+    """A value for each leaf of `spec` from containers that may end earlier; None where they do not fit."""
+    leaf = flatten(tree)[1].type is None
+    if leaf:
+        return [tree] * spec.leaves
+    if spec.type is None or (type(tree) is not spec.type and not (type(tree) is tuple and spec.keys is None)):
+        return None
+    if len(tree) != len(spec.children) or (spec.keys is not None and set(tree) != set(spec.keys)):
+        return None
+    values = list(tree) if spec.keys is None else [tree[k] for k in spec.keys]
+    found = [prefix(v, c) for v, c in zip(values, spec.children, strict=True)]
+    return None if None in found else [x for part in found for x in part or ()]

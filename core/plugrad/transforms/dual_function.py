@@ -1,0 +1,168 @@
+"""A custom `Function` in forward mode: its forward on the values, its `jvp` on the tangents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import dtypes, levels
+from ..backend import BY_ARRAY
+from ..codegen import meta
+from ..function import Function
+from ..graph import Variable, wrap
+from ..modes import is_grad_enabled
+from .dual import DualLevel, check_tangent
+
+
+def apply(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The outputs of a `Function` of which `level` is the highest among its arguments."""
+    ctx, outputs = _at(level, function, args, kwargs)
+    ctx.saved_for_forward = ()  # an output among them would hold the node that holds it
+    return outputs
+
+
+def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """The ctx and the outputs of a call at the highest level of its arguments."""
+    level = levels.highest(args)
+    if level is None:
+        ctx = function._node()
+        separate = function.setup_context is not Function.setup_context
+        return ctx, function._run(args, kwargs, separate, ctx)
+    if not isinstance(level, DualLevel):
+        raise NotImplementedError(
+            f"{function.__name__}: a custom Function in forward mode inside of {level.name} is not supported: "
+            "compute it from ops"
+        )
+    return _at(level, function, args, kwargs)
+
+
+def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    pairs = [level.parts(a) if isinstance(a, Variable) else (a, None) for a in args]
+    primals, tangents = tuple(p for p, _ in pairs), [t for _, t in pairs]
+    below, result = _run(function, primals, kwargs)
+    single = not isinstance(result, tuple)
+    ys = (result,) if single else result
+    if any(y is p for y in ys for p in primals if isinstance(p, Variable)):
+        raise NotImplementedError(
+            f"{function.__name__}: mark_dirty in forward mode is not supported: return a new tensor from forward"
+        )
+    moves = [_differentiable(y, below) for y in ys]
+    moved: list[Any] = [None] * len(ys)
+    if any(t is not None for t in tangents):
+        moved = _tangents(function, below, primals, tangents, ys, moves)
+    outputs = tuple(
+        wrap(level.type_for(y._raw)(wrap(y._raw, y._edge), t)) if m else y
+        for y, t, m in zip(ys, moved, moves, strict=True)
+    )
+    ctx = _recorded(level, function, below, args, primals, ys, outputs, moves)
+    return ctx, outputs[0] if single else outputs
+
+
+def _differentiable(y: Any, ctx: Any) -> bool:
+    if not isinstance(y, Variable) or dtypes.of(y._raw.dtype).category < dtypes.FLOAT:
+        return False
+    return y._edge is not None if ctx._recorded else all(y is not n for n in ctx.non_differentiable)
+
+
+def _tangents(
+    function: Any,
+    below: Any,
+    primals: tuple[Any, ...],
+    tangents: list[Any],
+    ys: tuple[Any, ...],
+    moves: list[bool],
+) -> list[Any]:
+    """What the author's `jvp` returns, checked."""
+    ctx = _copied(function, below)
+    ctx._saved = tuple(None if t is None else (t._raw, t._edge) for t in below.saved_for_forward)
+    if ctx.materialize_grads:
+        tangents = [
+            _zeros(p) if t is None and _floats(p) else t for p, t in zip(primals, tangents, strict=True)
+        ]
+    result = function.jvp(ctx, *tangents)
+    found = list(result) if isinstance(result, (tuple, list)) else [result]
+    if len(found) != len(ys):
+        raise RuntimeError(
+            f"Function's jvp returned an invalid number of forward gradients (expected {len(ys)} but got {len(found)}): "
+            f"{function.__name__}.jvp returns one for each output"
+        )
+    for i, (y, t, m) in enumerate(zip(ys, found, moves, strict=True)):
+        if t is not None and not isinstance(t, Variable):
+            raise RuntimeError(
+                f"expected Variable or None (got {type(t).__name__}) for grad output {i}: {function.__name__}.jvp "
+                "returns tensors"
+            )
+        if not m:
+            found[i] = None
+        elif t is not None:
+            check_tangent(y, t)
+    return found
+
+
+def _recorded(
+    level: DualLevel,
+    function: Any,
+    below: Any,
+    args: tuple[Any, ...],
+    primals: tuple[Any, ...],
+    ys: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    moves: list[bool],
+) -> Any:
+    """The ctx of the call at `level`, connected to its arguments there: what it saved is of this level, too."""
+    lifted = [levels.lift(a, level) if isinstance(a, Variable) else a for a in args]
+    edges = tuple(a._edge if isinstance(a, Variable) else None for a in lifted)
+    ctx = _copied(function, below)
+    ctx.needs_input_grad = tuple(e is not None for e in edges)
+    ctx.output_metas = tuple(meta(y._raw) if isinstance(y, Variable) else None for y in outputs)
+    ctx.input_metas = tuple(meta(a._raw) if isinstance(a, Variable) else None for a in lifted)
+    ctx.input_backends = tuple(BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in lifted)
+    ctx._recorded = recorded = is_grad_enabled() and any(ctx.needs_input_grad)
+    if recorded:
+        ctx.edges = edges
+    for i, y in enumerate(outputs):
+        if moves[i]:
+            y._edge = ctx.place_of_output(i) if recorded else None
+            level.note(y)
+
+    def here(raw: Any) -> tuple[Any, Any]:
+        """The same at this level: a raw array, and its place in the graph."""
+        for values, known in ((primals, lifted), (ys, outputs)):
+            for i, v in enumerate(values):
+                if isinstance(v, Variable) and v._raw is raw:
+                    same = known[i]
+                    if known is lifted:
+                        return same._raw, edges[i]
+                    return (same if moves[i] else levels.lift(same, level))._raw, i
+        return level.lift(wrap(raw)), None
+
+    saved = below._saved if below._recorded else [t if t is None else (t._raw, None) for t in below.to_save]
+    ctx._saved = tuple(
+        None if s is None else here(s[0].unpack() if hasattr(s[0], "unpack") else s[0]) for s in saved
+    )
+    ctx.saved_for_forward = tuple(
+        None if t is None else wrap(*_with_edge(ctx, here(t._raw))) for t in below.saved_for_forward
+    )
+    below.saved_for_forward = ()
+    ctx.to_save = ctx.non_differentiable = ()
+    return ctx
+
+
+def _with_edge(ctx: Any, saved: tuple[Any, Any]) -> tuple[Any, Any]:
+    raw, place = saved
+    return raw, (ctx.place_of_output(place) if ctx._recorded else None) if isinstance(place, int) else place
+
+
+def _copied(function: Any, ctx: Any) -> Any:
+    """Another node with the author's attributes."""
+    new = function._node()
+    new.__dict__.update(ctx.__dict__)
+    new._ports, new._accessed = None, False
+    return new
+
+
+def _floats(x: Any) -> bool:
+    return isinstance(x, Variable) and dtypes.of(x._raw.dtype).category >= dtypes.FLOAT
+
+
+def _zeros(x: Any) -> Any:
+    return wrap(BY_ARRAY[type(x._raw)].zeros(tuple(x._raw.shape), dtypes.of(x._raw.dtype)))
