@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from bisect import bisect_left, insort
-from collections import Counter
 from typing import Any
 
 from . import strict
@@ -19,6 +17,7 @@ from .backend import BY_ARRAY
 from .errors import InPlaceError
 from .graph import Variable
 from .modes import INFERENCE, NO_GRAD, active, thread
+from .orphans import Orphans, overlap
 
 
 class View:
@@ -37,11 +36,7 @@ class View:
 
     def of(self, x: Any) -> Any:
         """The same part of a raw array or tensor of the shape of `base`."""
-        for op, params, index in self.steps:
-            x = op(x, *params)
-            if index is not None:
-                x = x[index]
-        return x
+        return follow(self.steps, x)
 
     @property
     def one_of_several(self) -> tuple[Any, int] | None:
@@ -50,6 +45,15 @@ class View:
 
 
 Step = tuple[Any, tuple[Any, ...], int | None]
+
+
+def follow(steps: tuple[Step, ...], x: Any) -> Any:
+    """The part of a raw array or tensor that view ops lead to, one after the other."""
+    for op, params, index in steps:
+        x = op(x, *params)
+        if index is not None:
+            x = x[index]
+    return x
 
 
 class Storage:
@@ -67,7 +71,7 @@ class Storage:
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
         self._prune_at = 16
-        self._orphans = _Orphans()
+        self._orphans = Orphans()
 
     def add(self, tensor: Variable) -> None:
         """Enter a tensor that shares this memory."""
@@ -153,7 +157,7 @@ class Storage:
         for tensor, raw in live:
             known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others[id(raw)]
             if sys.getrefcount(raw) > known and (
-                span is None or _overlap(BY_ARRAY[type(raw)].span(raw), span)
+                span is None or overlap(BY_ARRAY[type(raw)].span(raw), span)
             ):
                 return True
         return False
@@ -164,67 +168,11 @@ class Storage:
         backend = BY_ARRAY[type(tensors[0]._raw)]
         for tensor, raw in zip(tensors, backend.rebase([t._raw for t in tensors]), strict=True):
             tensor._raw = raw
-        self._orphans = _Orphans()
+        self._orphans = Orphans()
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
         memory = getattr(raw, "base", None)
         if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed
             self._members.append((None, weakref.ref(memory)))
-
-
-class _Orphans:
-    """Views of a memory that outlived their tensors, since graphs have saved them; found by their addresses.
-
-    So writing a buffer element by element, each computed from the one before, takes a time that is linear in
-    the number of elements.
-    """
-
-    __slots__ = ("_alive", "_longest", "_spans", "bases")
-
-    def __init__(self) -> None:
-        self._alive: dict[int, weakref.ref[Any]] = {}
-        #: (first address, address after the last, key in `_alive`), sorted; some are of the dead.
-        self._spans: list[tuple[int, int, int]] = []
-        self._longest = 0
-        #: How many there are of each base, by its id.
-        self.bases: Counter[int] = Counter()
-
-    def add(self, raw: Any) -> None:
-        """Enter an array."""
-        key, base, alive, bases = id(raw), id(raw.base), self._alive, self.bases
-        if key in alive:
-            return
-
-        def forget(_: Any) -> None:
-            if alive.pop(key, None) is not None:
-                bases[base] -= 1
-
-        alive[key] = weakref.ref(raw, forget)
-        bases[base] += 1
-        start, end = BY_ARRAY[type(raw)].span(raw)
-        self._longest = max(self._longest, end - start)
-        insort(self._spans, (start, end, key))
-
-    def arrays(self) -> list[Any]:
-        """They themselves."""
-        return [raw for raw in [r() for r in self._alive.values()] if raw is not None]
-
-    def reach_into(self, span: tuple[int, int] | None) -> bool:
-        """Whether one of them shows an address of `span`, or is there at all."""
-        if not self._alive:
-            self._spans.clear()
-            return False
-        if span is None:
-            return True
-        i = bisect_left(self._spans, (span[0] - self._longest,))
-        while i < len(self._spans) and self._spans[i][0] < span[1]:
-            start, end, key = self._spans[i]
-            if key not in self._alive:
-                del self._spans[i]
-                continue
-            if _overlap((start, end), span):
-                return True
-            i += 1
-        return False
 
 
 def of(tensor: Variable) -> Storage:
@@ -351,10 +299,6 @@ def _overlaps_itself(raw: Any, key: Any) -> bool:
     part = _part(raw, key)
     strides = BY_ARRAY[type(raw)].strides(part)
     return 0 not in part.shape and any(n > 1 and not s for n, s in zip(part.shape, strides))
-
-
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] < b[1] and b[0] < a[1]
 
 
 def _forget_errors() -> bool:

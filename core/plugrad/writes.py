@@ -16,7 +16,7 @@ from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
 from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread
-from .storage import View
+from .storage import Step, follow
 
 
 def is_recorded(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
@@ -131,8 +131,7 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
     if view is None and not steps:
         base._edge = edge
     else:
-        part = View(base, ((*view.steps, *steps) if view is not None else steps), True)
-        base._edge = CopySlices(before, edge, part)
+        base._edge = CopySlices(before, edge, (*view.steps, *steps) if view is not None else steps)
     _go_on_retaining(before, base._edge)
     views = storage.of(base).views_of(base)
     if not views:
@@ -161,50 +160,50 @@ class CopySlices(Node):
 
     __slots__ = ("steps",)
 
-    def __init__(self, before: Node | None, written: Node | None, part: View) -> None:
+    def __init__(self, before: Node | None, written: Node | None, steps: tuple[Step, ...]) -> None:
         self.edges, self.hooks = (before, written), None
         if active and thread.mode & (SOURCE_LINES | ANOMALY):
             self.metadata["source"] = strict.user_place()
-        self.steps = part.steps  # not the View: it would keep the base alive
+        self.steps = steps
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """`g` with zeros at the part, and `g` at the part."""
         before, written = self.edges
-        part = View(None, self.steps, True)  # type: ignore[arg-type]
         return (
-            None if before is None else quiet.call(_without, part, g),
-            None if written is None else quiet.call(part.of, g),
+            None if before is None else quiet.call(_without, self.steps, g),
+            None if written is None else quiet.call(follow, self.steps, g),
         )
 
     def backward_recorded(self, g: Any) -> tuple[Any, ...]:
         """The same on tensors."""
         before, written = self.edges
-        part = View(None, self.steps, True)  # type: ignore[arg-type]
-        rest = None
-        if before is not None:
-            if any(
-                not op.holomorphic for op, _, _ in self.steps
-            ):  # the real or imaginary part of complex numbers
-                zeros = wrap(
-                    BY_ARRAY[type(g._raw)].zeros(tuple(g._raw.shape), of(g._raw.dtype))
-                ).requires_grad_()
-                rest = g - engine.grad(part.of(zeros), zeros, part.of(g), create_graph=True)[0]
-            else:
-                backend: Any = BY_ARRAY[type(g._raw)]
-                backend = backend.base if backend.is_transform else backend
-                mask = backend.zeros(tuple(g._raw.shape), bool_)
-                rest = ops.where(wrap(_filled(part, mask, True)), 0, g)
-        return rest, None if written is None else part.of(g)
+        return (
+            None if before is None else self._rest(g),
+            None if written is None else follow(self.steps, g),
+        )
+
+    def _rest(self, g: Any) -> Any:
+        """`g` with zeros at the part, recorded."""
+        backend: Any = BY_ARRAY[type(g._raw)]
+        shape = tuple(g._raw.shape)
+        if all(op.holomorphic for op, _, _ in self.steps):
+            backend = backend.base if backend.is_transform else backend
+            mask = _filled(self.steps, backend.zeros(shape, bool_), True)
+            return ops.where(wrap(mask), 0, g)
+        # The real or imaginary part of complex numbers, which no mask can name.
+        zeros = wrap(backend.zeros(shape, of(g._raw.dtype))).requires_grad_()
+        part, there = follow(self.steps, zeros), follow(self.steps, g)
+        return g - engine.grad(part, zeros, there, create_graph=True)[0]
 
 
-def _filled(part: View, raw: Any, value: Any) -> Any:
+def _filled(steps: tuple[Step, ...], raw: Any, value: Any) -> Any:
     """`raw`, a dense array of its own, with `value` at the part."""
-    BY_ARRAY[type(raw)].setitem(part.of(raw), ..., value)
+    BY_ARRAY[type(raw)].setitem(follow(steps, raw), ..., value)
     return raw
 
 
-def _without(part: View, g: Any) -> Any:
-    return _filled(part, BY_ARRAY[type(g)].copy(g), 0)
+def _without(steps: tuple[Step, ...], g: Any) -> Any:
+    return _filled(steps, BY_ARRAY[type(g)].copy(g), 0)
 
 
 class Overridden(Node):
