@@ -136,6 +136,17 @@ def test_without_recording_nothing_is_kept() -> None:
         assert memory() is None and y.grad_fn is None
 
 
+@pytest.mark.usefixtures("no_gc")
+@pytest.mark.parametrize("name", ["relu_", "tanh_", "exp_", "sigmoid_", "neg_"])
+def test_in_place_activations_let_go_of_what_they_overwrote(name: str) -> None:
+    if not hasattr(torch.Tensor, name):
+        pytest.skip(f"no {name}")
+    h = matrix() + 1
+    memory = weakref.ref(h._raw)
+    getattr(h, name)()
+    assert memory() is None and h.requires_grad
+
+
 # --- for how long -------------------------------------------------------------------------------------------
 
 GRAPHS: dict[str, Callable[[Any], Any]] = {

@@ -450,6 +450,44 @@ def test_activations(name: str) -> None:
     assert x.tolist() == [-1.0, 2.0]
 
 
+@pytest.mark.parametrize("name", ["relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu"])
+@pytest.mark.parametrize("graph", [False, True])
+def test_activations_in_place(name: str, graph: bool) -> None:
+    values = [-2.0, -0.5, 0.5, 8.0]
+    results = []
+    for inplace in (False, True):
+        x = torch.tensor(values, requires_grad=graph)
+        h = x * 1
+        y = getattr(F, name)(h, inplace=inplace)
+        assert (y is h) == inplace
+        if graph:
+            (y * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+        results.append(
+            [y.tolist(), h.tolist() if inplace else y.tolist(), x.grad.tolist() if graph else None]
+        )
+    assert results[0] == results[1]
+    module = {c.__name__.lower(): c for c in (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.ELU, nn.SiLU)}
+    h = torch.tensor(values)
+    assert module[name.replace("_", "")](inplace=True)(h) is h and h.tolist() == results[0][0]
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        getattr(F, name)(torch.tensor(values, requires_grad=True), inplace=True)
+
+
+def test_activations_with_an_underscore_write() -> None:
+    for f in (F.relu_, F.hardtanh_, F.leaky_relu_, F.elu_):
+        h = torch.tensor([-2.0, 3.0])
+        assert f(h) is h and h.tolist() == getattr(F, f.__name__[:-1])(torch.tensor([-2.0, 3.0])).tolist()
+
+
+def test_dropout_in_place() -> None:
+    for p in (0.5, 1.0):
+        h = torch.ones(100)
+        torch.manual_seed(0)
+        assert F.dropout(h, p, inplace=True) is h
+        torch.manual_seed(0)
+        assert h.tolist() == F.dropout(torch.ones(100), p).tolist()
+
+
 def test_activations_pass_their_options_on() -> None:
     x = torch.tensor([-1.0, 2.0])
     for module, expected in (

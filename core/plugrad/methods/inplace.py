@@ -210,7 +210,7 @@ class InPlace(Variable):
 
     def relu_(self) -> Any:
         """Replace negative elements by 0 in place."""
-        return self.clamp_(min=0)
+        return write(self, ops.relu, name="relu_")
 
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         """Limit to the interval from `min` to `max` in place."""

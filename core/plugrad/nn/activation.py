@@ -9,7 +9,7 @@ from .module import Module
 
 
 class _InPlace(Module):
-    """An activation that knows `inplace`, which only says that the input is not needed any more."""
+    """An activation that may write its result into its input."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class ReLU(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.relu`."""
-        return F.relu(input)
+        return F.relu(input, inplace=self.inplace)
 
 
 class ReLU6(_InPlace):
@@ -33,7 +33,7 @@ class ReLU6(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.relu6`."""
-        return F.relu6(input)
+        return F.relu6(input, inplace=self.inplace)
 
 
 class SiLU(_InPlace):
@@ -41,7 +41,7 @@ class SiLU(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.silu`."""
-        return F.silu(input)
+        return F.silu(input, inplace=self.inplace)
 
 
 class LeakyReLU(_InPlace):
@@ -53,7 +53,7 @@ class LeakyReLU(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.leaky_relu`."""
-        return F.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope, inplace=self.inplace)
 
     def extra_repr(self) -> str:
         """Slope."""
@@ -69,7 +69,7 @@ class ELU(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.elu`."""
-        return F.elu(input, self.alpha)
+        return F.elu(input, self.alpha, inplace=self.inplace)
 
     def extra_repr(self) -> str:
         """Scale."""
@@ -87,7 +87,7 @@ class Hardtanh(_InPlace):
 
     def forward(self, input: Any) -> Any:
         """`F.hardtanh`."""
-        return F.hardtanh(input, self.min_val, self.max_val)
+        return F.hardtanh(input, self.min_val, self.max_val, inplace=self.inplace)
 
     def extra_repr(self) -> str:
         """Limits."""

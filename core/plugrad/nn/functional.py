@@ -1,7 +1,6 @@
 """Layers, activations and losses as functions: `import plugrad.nn.functional as F`.
 
-`inplace` is taken for PyTorch's sake and only says that the input is not needed any more: what is returned is
-a new tensor, and the input keeps its values.
+With `inplace` the result is written into the input, which is returned.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import warnings
 from typing import Any
 
 from .. import creation, dtypes, ops
+from ..methods.inplace import write
 from .functional_losses import *  # noqa: F403
 
 # --- layers -------------------------------------------------------------------------------------------------
@@ -32,9 +32,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
-        return input * creation.zeros_like(input)
-    kept = creation.empty_like(input).bernoulli_(1 - p)
-    return input * kept.div_(1 - p)
+        kept = creation.zeros_like(input)
+    else:
+        kept = creation.empty_like(input).bernoulli_(1 - p).div_(1 - p)
+    return input.mul_(kept) if inplace else input * kept
 
 
 def check_probability(p: float) -> None:
@@ -81,29 +82,33 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 # --- activations --------------------------------------------------------------------------------------------
 
 
+def _activation(op: Any, input: Any, inplace: bool, *params: Any) -> Any:
+    return write(input, op, *params, name=f"{op.name}_") if inplace else op.call(input, *params)
+
+
 def relu(input: Any, inplace: bool = False) -> Any:
     """max(x, 0); the derivative at 0 is 0."""
-    return ops.relu.call(input)
+    return _activation(ops.relu, input, inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """min(max(x, 0), 6)."""
-    return hardtanh(input, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x, limited to [min_val, max_val]."""
-    return ops.hardtanh.call(input, min_val, max_val)
+    return _activation(ops.hardtanh, input, inplace, min_val, max_val)
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where it is positive, else negative_slope · x."""
-    return ops.leaky_relu.call(input, negative_slope)
+    return _activation(ops.leaky_relu, input, inplace, negative_slope)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where it is positive, else alpha · (exp(x) - 1)."""
-    return ops.elu.call(input, alpha)
+    return _activation(ops.elu, input, inplace, alpha)
 
 
 def sigmoid(input: Any) -> Any:
@@ -128,7 +133,7 @@ def softsign(input: Any) -> Any:
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x · sigmoid(x)."""
-    return ops.silu.call(input)
+    return _activation(ops.silu, input, inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -136,6 +141,26 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, found {approximate!r}")
     return ops.gelu.call(input, approximate)
+
+
+def relu_(input: Any) -> Any:
+    """`relu`, written into the input."""
+    return relu(input, inplace=True)
+
+
+def hardtanh_(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """`hardtanh`, written into the input."""
+    return hardtanh(input, min_val, max_val, inplace=True)
+
+
+def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
+    """`leaky_relu`, written into the input."""
+    return leaky_relu(input, negative_slope, inplace=True)
+
+
+def elu_(input: Any, alpha: float = 1.0) -> Any:
+    """`elu`, written into the input."""
+    return elu(input, alpha, inplace=True)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
