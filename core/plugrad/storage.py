@@ -44,6 +44,7 @@ class View:
         return next(((op, i) for op, _, i in self.steps if i is not None), None)
 
 
+reference = weakref.ref
 Step = tuple[Any, tuple[Any, ...], int | None]
 
 
@@ -75,10 +76,14 @@ class Storage:
 
     def add(self, tensor: Variable) -> None:
         """Enter a tensor that shares this memory."""
-        if len(self._members) >= self._prune_at:
-            self._settle()
-            self._prune_at = 2 * len(self._members) + 16
-        self._members.append((weakref.ref(tensor), weakref.ref(tensor._raw)))
+        members = self._members
+        if len(members) >= self._prune_at:
+            members = self._members = [m for m in members if m[1]() is not None]
+            if 2 * len(members) > self._prune_at:
+                self._settle()
+                members = self._members
+            self._prune_at = 2 * len(members) + 16
+        members.append((reference(tensor), reference(tensor._raw)))
         self.plain = False
         tensor._storage = self
 
@@ -220,13 +225,12 @@ def share(base: Variable, view: Variable, op: Any, params: tuple[Any, ...], inde
     of(base).add(view)
     step = (op, params, index)
     recorded = not (active and thread.mode & NO_GRAD)
-    try:
-        origin_view = base._view
-    except AttributeError:
-        view._view = View(base, (step,), recorded)
+    before: View | None = getattr(base, "_view", None)
+    if before is None:
+        view._view = View(base, (step,), recorded, None)
     else:
-        steps, recorded = (*origin_view.steps, step), recorded and origin_view.recorded
-        view._view = View(origin_view.base, steps, recorded, origin_view.function)
+        recorded = recorded and before.recorded
+        view._view = View(before.base, (*before.steps, step), recorded, before.function)
 
 
 def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any = None) -> Any:
