@@ -56,12 +56,13 @@ def watch(nodes: Iterable[Node]) -> None:
     """Have the nodes, which a backward is about to call, look at what they return."""
     for node in nodes:
         cls = type(node)
-        if node.edges and cls not in _WATCHING.values():  # leaves return nothing
+        if node.edges and not getattr(cls, "_is_watched", False):  # leaves return nothing
             if cls not in _WATCHING:
-                members = {n: _watched(cls, n) for n in ("backward", "consume", "backward_recorded")}
-                _WATCHING[cls] = type(
-                    cls.__name__, (cls,), {"__slots__": (), "__doc__": cls.__doc__, **members}
-                )
+                members: dict[str, Any] = {
+                    n: _watched(cls, n) for n in ("backward", "consume", "backward_recorded")
+                }
+                members.update(__slots__=(), __doc__=cls.__doc__, _is_watched=True)
+                _WATCHING[cls] = type(cls.__name__, (cls,), members)
             node.__class__ = _WATCHING[cls]
 
 

@@ -64,10 +64,13 @@ def of_node(node: Node) -> Hooks:
 def call_after(node: Node) -> dict[Any, Any]:
     """The hooks that run after a node, which from now on looks for them."""
     cls = type(node)
-    if cls not in _CALLING.values():
+    if not getattr(cls, "_calls_hooks", False):
         if cls not in _CALLING:
-            members = {name: _then_hooks(cls, name) for name in ("backward", "consume", "backward_recorded")}
-            _CALLING[cls] = type(cls.__name__, (cls,), {"__slots__": (), "__doc__": cls.__doc__, **members})
+            members: dict[str, Any] = {
+                name: _then_hooks(cls, name) for name in ("backward", "consume", "backward_recorded")
+            }
+            members.update(__slots__=(), __doc__=cls.__doc__, _calls_hooks=True)
+            _CALLING[cls] = type(cls.__name__, (cls,), members)
         node.__class__ = _CALLING[cls]  # so that other nodes need not even be asked
     return of_node(node).after
 
