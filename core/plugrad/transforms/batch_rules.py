@@ -178,8 +178,8 @@ def changed(c: Call, **given: Any) -> list[Any]:
 @rule(
     "sum nansum mean var std prod max min any all count_nonzero logsumexp vector_norm cumulative_sum cumulative_prod "
     "softmax log_softmax argsort argtopk argmedian flip permute_dims swapaxes split_sizes unbind tril triu "
-    "windows overlap_add astype copy inv det slogdet cholesky matrix_transpose reshape squeeze expand_dims "
-    "getitem zero fill bitcast argmax argmin roll diagonal embed_diagonal embed"
+    "windows overlap_add astype copy inv det slogdet cholesky matrix_transpose reshape squeeze "
+    "getitem zero fill bitcast argmax argmin roll diagonal embed"
 )
 def by_parameters(c: Call) -> Any:
     """The op itself with other parameters, all operands with the batch."""
@@ -192,13 +192,30 @@ def by_parameters(c: Call) -> Any:
         shift = c.params["shift"]
         y = c.op.call(flat, shift if type(shift) is tuple else (shift,), (1,))
         return OPS["reshape"].call(y, tuple(x.shape))
-    if not c.ndim() and type(c.params.get("axis")) is int and c.op.name != "expand_dims":
+    if not c.ndim() and type(c.params.get("axis")) is int:
         # A 0-d tensor counts as one of a single element.
         y = c.op.call(OPS["reshape"].call(x, (c.size, 1)), *changed(c))
         return OPS["reshape"].call(y, (c.size,))
     if c.op.name == "bitcast" and not c.ndim():
         return one_by_one(c)
     return c.op.call(x, *changed(c))
+
+
+@rule("expand_dims")
+def expand_dims(c: Call) -> Any:
+    """The axes are those of the result."""
+    axis = c.params["axis"]
+    axes = axis if type(axis) is tuple else (axis,)
+    ndim = c.ndim() + len(axes)
+    return c.op.call(c.full(), tuple(a % ndim + 1 for a in axes) if type(axis) is tuple else axis % ndim + 1)
+
+
+@rule("embed_diagonal")
+def embed_diagonal(c: Call) -> Any:
+    """The axes are those of the result."""
+    ndim = len(c.params["shape"])
+    axes = {name: c.params[name] % ndim + 1 for name in ("axis1", "axis2")}
+    return c.op.call(c.full(), *changed(c, **axes))
 
 
 @rule("concat stack")
@@ -477,7 +494,7 @@ def dynamic(c: Call) -> Any:
     raise _dynamic(c)
 
 
-def _read(c: Call, op: Op, key: Any) -> Any:
+def _read(c: Call, op: Any, key: Any) -> Any:
     expanded = c.batched[0]
     plan = Key(c, key, c.ndim(), expanded)
     return plan.read(op.call(c.xs[0], plan.key))

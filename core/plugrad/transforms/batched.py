@@ -56,6 +56,8 @@ class Batched(levels.TransformArray):
 class BatchedBackend(levels.TransformBackend):
     """Computes an op on a whole batch."""
 
+    level: VmapLevel
+
     def make_kernel(self, op: Any) -> Any:
         """`op` on the tensors below, by its rule."""
         from .batch_rules import Call, apply

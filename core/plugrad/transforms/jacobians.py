@@ -147,7 +147,11 @@ def jacfwd(
 def _first(tree: Any) -> Any:
     """What was the same for all directions."""
     values, spec = flatten(tree)
-    return spec.unflatten([v[0] if isinstance(v, Variable) else v for v in values])
+    return spec.unflatten([_first_of(v) if isinstance(v, Variable) else v for v in values])
+
+
+def _first_of(batch: Any) -> Any:
+    return batch[0]
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

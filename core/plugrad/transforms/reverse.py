@@ -171,8 +171,8 @@ def grad_and_value(
             raise RuntimeError(f"{asked}: Expected f(*args) to return a tensor, got {type(y)}")
         if y._raw.shape:
             raise RuntimeError(
-                f"{asked}: Expected f(*args) to return a scalar tensor, got tensor with {y.dim()} dims. Maybe you wanted "
-                "to use the vjp or jacrev APIs instead?"
+                f"{asked}: Expected f(*args) to return a scalar tensor, got tensor with {len(y._raw.shape)} dims. Maybe "
+                "you wanted to use the vjp or jacrev APIs instead?"
             )
         found = tape.spec.unflatten(tape.pull([y], None, False))
         found = found if isinstance(argnums, tuple) else found[0]

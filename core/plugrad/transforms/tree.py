@@ -71,7 +71,8 @@ def prefix(tree: Any, spec: Spec) -> list[Any] | None:
     leaf = flatten(tree)[1].type is None
     if leaf:
         return [tree] * spec.leaves
-    if spec.type is None or (type(tree) is not spec.type and not (type(tree) is tuple and spec.keys is None)):
+    kind = type(tree)
+    if spec.type is None or (kind is not spec.type and not (kind is tuple and spec.keys is None)):
         return None
     if len(tree) != len(spec.children) or (spec.keys is not None and set(tree) != set(spec.keys)):
         return None
