@@ -37,7 +37,7 @@ def test_the_first_tensor_loads_the_numpy_backend_alone() -> None:
     assert loaded.isdisjoint({"cupy", "pyopencl", "matplotlib", "scipy", "torch"})
 
 
-@pytest.mark.parametrize("room", ["nn", "optim", "linalg"])
+@pytest.mark.parametrize("room", ["nn", "optim", "linalg", "utils"])
 def test_rooms_that_load_at_first_use(room: str) -> None:
     assert f"plugrad.{room}" in loaded_after(f"import plugrad; plugrad.{room}")
 

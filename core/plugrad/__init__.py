@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
+    from . import utils as utils
 
 __version__ = "0.1.0"
 
@@ -115,6 +116,6 @@ inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 def __getattr__(name: str) -> Any:
     # Imported at first use: a program without a network need not pay for them.
-    if name in ("func", "linalg", "nn", "optim"):
+    if name in ("func", "linalg", "nn", "optim", "utils"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ from .graph import Variable
 from .graph import made as wrap
 
 ALGORITHMS = ("mt19937", "philox")
+_FIRST_SEED = 67280421310721  # PyTorch's
 
 
 class Generator:
@@ -37,7 +38,7 @@ class Generator:
             raise ValueError(
                 f"Generator: algorithm {algorithm!r} is unknown: choose one of {', '.join(ALGORITHMS)}"
             )
-        self._seed = 67280421310721  # what PyTorch starts from
+        self._seed = _FIRST_SEED
         self._stream: Any = None
 
     @property
@@ -128,6 +129,22 @@ def get_rng_state() -> Any:
 def set_rng_state(new_state: Any) -> None:
     """Go back to a state of the CPU's default generator."""
     default_generator.set_state(new_state)
+
+
+def get_all_states() -> Any:
+    """The states of the default generators of all devices, for `set_all_states`."""
+    return _seed_of_all, {where: generator.get_state() for where, generator in _default.items()}
+
+
+def set_all_states(states: Any) -> None:
+    """Go back to what `get_all_states` gave; a generator that was not there then starts from its seed."""
+    global _seed_of_all
+    _seed_of_all, known = states
+    for where, generator in _default.items():
+        if where in known:
+            generator.set_state(known[where])
+        else:
+            generator.manual_seed(_FIRST_SEED if _seed_of_all is None else _seed_of_all)
 
 
 @contextmanager
