@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import plugrad
+from tests.programs import BINARY, UNARY, run
+from tests.programs import program as random_program
 
 PROGRAMS: list[Callable[..., Any]] = []
 #: What PyTorch refuses, or gets wrong.
@@ -418,3 +421,41 @@ def test_as_in_pytorch_and_as_often_recomputed(body: Callable[..., Any]) -> None
         assert (check.log, oracle.log) == ({"two": 2}, {"two": 3})  # ours reads what the first backward left
     else:
         assert check.log == oracle.log
+
+
+class EachOp:
+    """plugrad, with every op of random programs in a checkpoint of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(plugrad, name)
+        return functools.partial(check, function) if name in UNARY or name in BINARY else function
+
+
+check = importlib.import_module("plugrad.utils.checkpoint").checkpoint
+BODIES: dict[str, Callable[..., Any]] = {
+    "the whole": lambda program, x: check(run, plugrad, program, x),
+    "each op": lambda program, x: run(EachOp(), program, x),
+    "both": lambda program, x: check(run, EachOp(), program, x),
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_programs(seed: int) -> None:
+    instructions = random_program(seed)
+
+    def gradients(body: Callable[..., Any]) -> list[Any]:
+        x = leaf(plugrad, 3, 3).detach().double().requires_grad_()
+        y = body(instructions, x)
+        y.backward(retain_graph=True)
+        first = x.grad.clone()
+        y.backward()
+        return values([y, first, x.grad])
+
+    try:
+        expected = gradients(lambda program, x: run(plugrad, program, x))
+    except RuntimeError as error:  # the program writes what must not be written
+        with pytest.raises(type(error)):
+            gradients(BODIES["the whole"])
+        return
+    for body in BODIES.values():
+        alike(gradients(body), expected)

@@ -432,6 +432,19 @@ def test_the_state_of_the_forward_run_comes_back() -> None:
     assert g.tolist() == expected.tolist()
 
 
+def test_an_argument_that_is_written_in_strict_mode(t: Any) -> None:
+    c, x = utils(t), t.ones(3, requires_grad=True)
+    mode = plugrad.autograd.strict_mutation() if t is plugrad else contextlib.nullcontext()
+    with mode:
+        h = x * 2
+        y = c.checkpoint(lambda h: h.sin(), h, use_reentrant=False).sum()
+        h.zero_()
+        with pytest.raises(
+            RuntimeError, match="needed for gradient computation has been modified by an inplace"
+        ):
+            y.backward()
+
+
 def test_backward_under_anomaly_mode_and_with_source_lines() -> None:
     x = plugrad.ones(3, requires_grad=True)
     with plugrad.autograd.record_source_lines(), plugrad.autograd.detect_anomaly():

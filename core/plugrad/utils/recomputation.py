@@ -74,7 +74,7 @@ class Frame:
         hooks = saved.current()
         self.arguments = [_Argument(a, hooks) if isinstance(a, Variable) else a for a in leaves]
         homes = [getattr(a, "_storage", None) for a in leaves]
-        self.shared = [(h, h.version) for h, a in zip(homes, leaves, strict=True) if h and not h.alone(a)]
+        self.shared = [(h, h.version) for h, a in zip(homes, leaves) if h is not None and not h.alone(a)]
         self.mode = thread.mode & ~SAVED_TENSORS_HOOKS
         self.levels = list(levels.thread.stack)
         self.defaults = creation.get_default_device(), dtypes.get_default_dtype()
@@ -89,6 +89,15 @@ class Frame:
         self.completed = True
         self.wrote_shared_memory = any(home.version != version for home, version in self.shared)
         self.shared = []
+
+    # What strict mode asks of nodes.
+
+    def name(self) -> str:
+        return "checkpoint"
+
+    @property
+    def _saved(self) -> list[tuple[Any]]:
+        return [(a.value,) for a in self.arguments if type(a) is _Argument]
 
     # The hooks of the forward run.
 
@@ -157,6 +166,8 @@ class _Recomputation:
                     f"checkpoint: it was called inside {level.name}, which has ended before backward: call "
                     f"the transform inside of the checkpointed function, or backward inside of {level.name}"
                 )
+        if strict.overwritten and strict.is_strict():
+            strict.check([frame])
         leaves = [a.tensor() if type(a) is _Argument else a for a in frame.arguments]
         # With these references a write into an argument finds its memory in use, and goes to a copy.
         raws = [a._raw for a in leaves if isinstance(a, Variable)]
