@@ -24,6 +24,8 @@ from ..transforms.tree import flatten
 class CheckpointError(RuntimeError):
     """The function did not save the same as in the forward run when it was run again."""
 
+    __module__ = "plugrad.utils.checkpoint"
+
 
 class _Holder:
     """What a node keeps instead of a value; full between a recomputation and the moment when it is read."""
