@@ -306,8 +306,6 @@ def test_arguments_that_are_no_tensors() -> None:
         torch.autograd.backward([leaf(torch).sum()], [None, None])
     with pytest.raises(NotImplementedError, match=r"grad: only_inputs=False is not supported: call backward"):
         torch.autograd.grad(leaf(torch), leaf(torch), only_inputs=False)
-    with pytest.raises(NotImplementedError, match=r"grad: is_grads_batched needs vmap.*loop over the rows"):
-        torch.autograd.grad(leaf(torch), leaf(torch), is_grads_batched=True)
 
 
 def test_an_op_without_derivative_says_which_and_for_what() -> None:

@@ -184,7 +184,8 @@ def grad(
     A tuple, or for a dict of inputs a dict. Outputs and inputs are tensors or `GradientEdge`s.
 
     An input that the outputs do not depend on is an error, or None with `allow_unused`, or zeros with
-    `materialize_grads`.
+    `materialize_grads`. With `is_grads_batched` each of `grad_outputs` has a batch of weights as its first dimension,
+    and so have the gradients: all are computed in one pass.
     """
     if type(inputs) is dict:
         found = grad(
@@ -197,9 +198,8 @@ def grad(
             "grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves"
         )
     if is_grads_batched:
-        raise NotImplementedError(
-            "grad: is_grads_batched needs vmap, which this release does not have: loop over the rows"
-        )
+        options = retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads
+        return _batch_of_grads(_sequence(outputs), inputs, grad_outputs, options)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "grad: materialize_grads=True needs allow_unused to be True or left out, found False"
@@ -227,6 +227,43 @@ def grad(
                 "Set allow_unused=True if this is the desired behavior"
             )
     return tuple(results)
+
+
+def _batch_of_grads(outputs: Sequence[Any], inputs: Any, weights: Any, options: tuple[Any, ...]) -> Any:
+    """The gradients for a batch of weights, by `vmap` of the pass for one."""
+    given = (None,) * len(outputs) if weights is None else _sequence(weights)
+    if len(given) != len(outputs) or not any(isinstance(g, Variable) for g in given):
+        raise RuntimeError(
+            f"grad: is_grads_batched=True needs grad_outputs with a batch for each of {len(outputs)} outputs, found {len(given)}"
+        )
+    for i, (y, g) in enumerate(zip(outputs, given, strict=True)):
+        expected = None if isinstance(y, GradientEdge) else tuple(y._raw.shape)
+        if g is not None and expected is not None and tuple(g._raw.shape[1:]) != expected:
+            raise RuntimeError(
+                f"grad: If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
+                f"dimension. The sizes of the remaining dimensions are expected to match the shape of the corresponding "
+                f"output, but a mismatch was detected: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and output[{i}] "
+                f"has a shape of {expected}. If you only want some tensors in `grad_output` to be considered batched, "
+                "consider using vmap."
+            )
+    batched = [i for i, g in enumerate(given) if g is not None]
+    unused: set[int] = set()
+
+    def one(*gs: Any) -> Any:
+        full = list(given)
+        for i, g in zip(batched, gs, strict=True):
+            full[i] = g
+        found = grad(outputs, inputs, full, *options)
+        unused.update(i for i, g in enumerate(found) if g is None)
+        return tuple(g for g in found if g is not None)
+
+    found = iter(vmapped(one, *[given[i] for i in batched]))
+    count = len(_sequence(inputs))
+    return tuple(None if i in unused else next(found) for i in range(count))
+
+
+#: Calls a function of single examples on batches: `vmap`, which lies above; `plugrad.autograd` puts it here.
+vmapped: Any = None
 
 
 def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:

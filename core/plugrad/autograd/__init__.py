@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .. import engine
 from ..engine import backward, grad
 from ..function import Function
 from ..modes import enable_grad, inference_mode, no_grad, record_source_lines, set_grad_enabled
@@ -11,8 +15,26 @@ from . import anomaly_mode, forward_ad, function, graph
 from .anomaly_mode import detect_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled, set_detect_anomaly
 from .gradcheck import gradcheck, gradgradcheck
 
+if TYPE_CHECKING:
+    from . import functional as functional
+
 __all__ = [
-    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "grad", "gradcheck", "gradgradcheck",
-    "graph", "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "nan_safe", "no_grad",
+    "Function", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "functional", "grad", "gradcheck",
+    "gradgradcheck", "graph", "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "nan_safe", "no_grad",
     "record_source_lines", "set_detect_anomaly", "set_grad_enabled", "strict_mutation",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":  # it needs vmap, which is imported at first use
+        return importlib.import_module(f"{__name__}.functional")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _vmapped(function: Any, *batches: Any) -> Any:
+    from ..transforms.vmap import vmap
+
+    return vmap(function)(*batches)
+
+
+engine.vmapped = _vmapped
