@@ -57,7 +57,7 @@ def test_where_a_function_that_changes_saves(case: str) -> None:
     x = plugrad.ones(3, requires_grad=True)
     first, second, _ = DIFFERENT[case]
     for debug, cure in (
-        (True, r"in the forward pass at\n  0: .*test_checkpoint_rules\.py:\d+"),
+        (True, r"in the forward pass at\n  0: .*test_checkpoint_errors\.py:\d+"),
         (False, "pass debug=True"),
     ):
         y = ours.checkpoint(changing(plugrad, first, second), x, debug=debug).sum()
