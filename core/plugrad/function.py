@@ -135,8 +135,18 @@ class Function:
         return cls._run(args, kwargs, separate)
 
     @classmethod
-    def _run(cls, args: tuple[Any, ...], kwargs: dict[str, Any], separate: bool, ctx: Any = None) -> Any:
-        """`apply`, once it is known that no transform has a say in it; a transform brings the `ctx` that it looks at."""
+    def _run(
+        cls,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        separate: bool,
+        ctx: Any = None,
+        forward: Any = None,
+    ) -> Any:
+        """`apply`, once no transform has a say in it but for the `ctx` that it looks at, or a `forward` of its own.
+
+        That `forward` computes, and records, at the levels below.
+        """
         looked_at, ctx = ctx is not None, cls._node() if ctx is None else ctx
         edges = tuple([a._edge if isinstance(a, Variable) else None for a in args])
         ctx.needs_input_grad = tuple([e is not None for e in edges])
@@ -144,7 +154,12 @@ class Function:
         recorded = before and any(ctx.needs_input_grad)
         versions = [_version(a) for a in args] if recorded else []
         try:
-            if separate:
+            if forward is not None:
+                set_recording(before)
+                result = forward(*args)
+                set_recording(False)
+                cls.setup_context(ctx, args, result)
+            elif separate:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
             else:

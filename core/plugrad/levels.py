@@ -92,8 +92,13 @@ class Level:
     def note(self, tensor: Any) -> None:
         """A tensor of this level was made by an op."""
 
-    def custom_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What `function.apply` returns for arguments of which some are of this level, the highest of them."""
+    def custom_function(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
+    ) -> Any:
+        """What `function.apply` returns for arguments of which some are of this level, the highest of them.
+
+        A higher level may bring the `ctx`, to look at it afterwards.
+        """
         raise NotImplementedError(
             f"{function.__name__}: a custom Function inside {self.name} is not supported: compute with ops instead"
         )

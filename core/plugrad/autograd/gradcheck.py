@@ -1,17 +1,17 @@
-"""`gradcheck`: analytical derivatives held against differences of the function itself."""
+"""`gradcheck` and `gradgradcheck`: analytical derivatives held against differences of the function itself."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import creation, dtypes
+from .. import creation
 from ..engine import grad
 from ..errors import GradcheckError
 from ..graph import Variable
+from .derivative_checks import Check, noise, requiring_grad, tuple_of
 
 
 def gradcheck(
@@ -23,47 +23,51 @@ def gradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
 ) -> bool:
-    """Whether the gradients of `func` at `inputs` agree with central differences of step `eps`.
+    """Whether the derivatives of `func` at `inputs` agree with central differences of step `eps`.
 
     Inputs that require grad are to be float64 or complex128: in float32 the differences are mostly rounding.
-    Complex numbers count as pairs of real ones, which is PyTorch's convention for their gradients.
-    GradcheckError shows both Jacobians, or False is returned without `raise_exception`.
+    Complex numbers count as pairs of real ones, which is PyTorch's convention for their gradients. Checked is
+    reverse mode, with `check_forward_ad` forward mode, too; that the same backward gives the same twice, up to
+    `nondet_tol`; with `check_undefined_grad` that a backward of several outputs bears that none has a gradient; with
+    `check_grad_dtypes` the dtypes of gradients; with `check_batched_grad` and `check_batched_forward_grad` that
+    `vmap` over cotangents or tangents equals a loop. `fast_mode` compares along one random direction instead of all.
+    `masked` is for sparse tensors, of which there are none.
+
+    GradcheckError shows both Jacobians, a row for each output element; without `raise_exception` False is returned.
 
     >>> import plugrad as torch
     >>> gradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
     True
     """
-    args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
-    checked = [x for x in args if isinstance(x, Variable) and x.requires_grad]
-    if not checked:
-        raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
-        )
-    for i, x in enumerate(args):
-        if isinstance(x, Variable) and x.requires_grad and x.dtype not in (dtypes.float64, dtypes.complex128):
-            warnings.warn(
-                f"gradcheck: input {i} requires gradient and is {x.dtype}, not a double precision floating point or complex: "
-                "the check will likely fail",
-                stacklevel=2,
-            )
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
+    check = Check(func, inputs, eps, atol, rtol, nondet_tol)
     try:
-        outputs = _outputs(func, args)
-        numerical = [_numerical(func, args, x, eps) for x in checked]
-        for j, y in enumerate(outputs):
-            analytical = _analytical(y, checked)
-            again = _analytical(y, checked)
-            for i, a in enumerate(analytical):
-                if not np.allclose(a, again[i], rtol=0, atol=nondet_tol, equal_nan=True):
-                    raise GradcheckError(
-                        f"Backward is not reentrant: two runs differ for output {j} with respect to input {i}"
-                    )
-                n = numerical[i][j]
-                if not np.allclose(a, n, rtol=rtol, atol=atol, equal_nan=True):
-                    raise GradcheckError(
-                        f"Jacobian mismatch for output {j} with respect to input {i},\n"
-                        f"numerical:{creation.tensor(n)}\nanalytical:{creation.tensor(a)}\n"
-                    )
+        if not check.differentiable():
+            return True
+        if check_forward_ad:
+            check.forward(fast_mode)
+            if check_batched_forward_grad:
+                check.batched_forward()
+        if check_backward_ad:
+            check.backward(fast_mode, check_grad_dtypes)
+            if check_undefined_grad:
+                check.undefined_gradients()
+            if check_batched_grad:
+                check.batched_backward()
     except GradcheckError:
         if raise_exception:
             raise
@@ -79,94 +83,53 @@ def gradgradcheck(
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
 ) -> bool:
-    """`gradcheck` of the gradient: whether second derivatives of `func`, and those in `grad_outputs`, are right."""
-    args = (inputs,) if isinstance(inputs, Variable) else tuple(inputs)
+    """`gradcheck` of the gradient: whether second derivatives of `func`, and those in `grad_outputs`, are right.
+
+    `grad_outputs` are drawn where they are not given, with `gen_non_contig_grad_outputs` strided. The gradient is
+    differentiated by reverse mode, with `check_fwd_over_rev` by forward mode, too.
+
+    >>> import plugrad as torch
+    >>> gradgradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
+    True
+    """
+    args = tuple_of(inputs)
     if grad_outputs is None:
         rng = np.random.default_rng(0)
-        weights = [_noise(rng, y).requires_grad_() for y in _outputs(func, args)]
+        drawn = [noise(rng, y) for y in requiring_grad(tuple_of(func(*args)))]
+        if gen_non_contig_grad_outputs:
+            drawn = [_strided(g) for g in drawn]
+        weights = [g.requires_grad_() for g in drawn]
     else:
         weights = [grad_outputs] if isinstance(grad_outputs, Variable) else list(grad_outputs)
     n = len(args)
 
     def gradient(*arguments: Any) -> tuple[Any, ...]:
-        xs = [x for x in arguments[:n] if isinstance(x, Variable) and x.requires_grad]
-        ys = _outputs(func, arguments[:n])
+        xs = requiring_grad(arguments[:n])
+        ys = requiring_grad(tuple_of(func(*arguments[:n])))
         found = grad(ys, xs, arguments[n:], create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None and g.requires_grad) or (xs[0] * 0,)
 
     return gradcheck(
-        gradient,
-        (*args, *weights),
-        eps=eps,
-        atol=atol,
-        rtol=rtol,
-        raise_exception=raise_exception,
-        nondet_tol=nondet_tol,
-    )
+        gradient, (*args, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev,
+        fast_mode=fast_mode, masked=masked,
+    )  # fmt: skip
 
 
-def _outputs(func: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
-    """The differentiable outputs."""
-    result = func(*args)
-    results = result if isinstance(result, (tuple, list)) else (result,)
-    found = [y for y in results if isinstance(y, Variable) and y.requires_grad]
-    if not found:
-        raise ValueError("gradcheck: no output of the function requires grad")
-    return found
-
-
-def _noise(rng: np.random.Generator, like: Any) -> Any:
-    values = rng.standard_normal(tuple(like.shape))
-    if like.is_complex():
-        values = values + 1j * rng.standard_normal(tuple(like.shape))
-    return creation.tensor(np.asarray(values), dtype=like.dtype)
-
-
-def _real(x: np.ndarray) -> np.ndarray:
-    """Values as one vector of real numbers, complex ones as pairs."""
-    flat = np.ascontiguousarray(x).reshape(-1)
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
-
-
-def _numerical(func: Callable[..., Any], args: Sequence[Any], x: Any, eps: float) -> list[np.ndarray]:
-    """For each output its Jacobian with respect to `x`, by central differences; `x` is put back afterwards."""
-    memory = x._host()
-    parts = (memory.real, memory.imag) if x.is_complex() else (memory,)
-
-    def values() -> list[np.ndarray]:
-        return [_real(y._host().copy()) for y in _outputs(func, args)]
-
-    columns: list[list[np.ndarray]] = []
-    for index in np.ndindex(memory.shape):
-        for part in parts:
-            before = part[index]
-            part[index] = before + eps
-            above = values()
-            part[index] = before - eps
-            below = values()
-            part[index] = before
-            columns.append([(up - down) / (2 * eps) for up, down in zip(above, below, strict=True)])
-    if not columns:
-        return [np.zeros((y.size, 0)) for y in values()]
-    return [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
-
-
-def _analytical(y: Any, xs: Sequence[Any]) -> list[np.ndarray]:
-    """The Jacobians of one output with respect to each input, a row per backward."""
-    rows: list[list[np.ndarray]] = []
-    cotangent = np.zeros(tuple(y.shape), y.dtype.numpy)
-    place = _real(cotangent)
-    for k in range(place.size):
-        place[k] = 1
-        gs = grad(y, xs, creation.tensor(cotangent), retain_graph=True, allow_unused=True)
-        rows.append(
-            [
-                _real(np.zeros(tuple(x.shape), x.dtype.numpy) if g is None else g._host())
-                for g, x in zip(gs, xs, strict=True)
-            ]
-        )
-        place[k] = 0
-    return [np.stack(row) for row in zip(*rows, strict=True)]
+def _strided(x: Any) -> Any:
+    """The values of `x` in memory with gaps."""
+    wide = creation.zeros((*x.shape, 2), dtype=x.dtype, device=x.device)
+    wide[..., 0] = x
+    return wide[..., 0].detach()

@@ -213,6 +213,14 @@ class VmapLevel(levels.Level):
             "or torch.zeros_like(x)"
         )
 
+    def custom_function(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
+    ) -> Any:
+        """The outputs of a custom `Function`: by its `vmap`, or as it says with `generate_vmap_rule`."""
+        from .batched_function import apply
+
+        return apply(self, function, args, ctx)
+
     def stream(self, stream: Any, name: str) -> Any:
         """The random numbers to draw inside: as `randomness` says."""
         if self.randomness == "error":

@@ -152,7 +152,9 @@ class DualLevel(levels.Level):
         value, moved = wrap(primal._raw, primal._edge), wrap(tangent._raw, tangent._edge)
         return wrap(self.type_for(primal._raw)(value, moved))
 
-    def custom_function(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def custom_function(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
+    ) -> Any:
         """The outputs of a custom `Function`."""
         from .dual_function import apply
 

@@ -27,12 +27,10 @@ def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
         ctx = function._node()
         separate = function.setup_context is not Function.setup_context
         return ctx, function._run(args, kwargs, separate, ctx)
-    if not isinstance(level, DualLevel):
-        raise NotImplementedError(
-            f"{function.__name__}: a custom Function in forward mode inside of {level.name} is not supported: "
-            "compute it from ops"
-        )
-    return _at(level, function, args, kwargs)
+    if isinstance(level, DualLevel):
+        return _at(level, function, args, kwargs)
+    ctx = function._node()
+    return ctx, level.custom_function(function, args, kwargs, ctx)
 
 
 def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
