@@ -176,3 +176,12 @@ def test_refused(case: str) -> None:
         what(x, y)
         y.sum().backward()
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("make", [lambda x: x.split([1, 2]), lambda x: x.sort()[:1] * 2])
+def test_a_prehook_may_let_nothing_arrive_at_a_node_of_several_outputs(make: Any) -> None:
+    x = torch.ones(3, requires_grad=True)
+    a, b = make(x)
+    a.grad_fn.register_prehook(lambda gs: (None,) * len(gs))
+    loss = a.sum() + (b.sum() if b.requires_grad else 0)
+    assert torch.autograd.grad(loss, x, allow_unused=True) == (None,)

@@ -33,6 +33,7 @@ class FunctionCtx(Node):
     saved_for_forward: tuple[Any, ...] = ()
     _saved: tuple[Any, ...] | None = ()
     _recorded = _accessed = False
+    bears_nothing = True
     _ports: weakref.WeakValueDictionary[int, Port] | None = None
     input_metas: tuple[Meta | None, ...]
     output_metas: tuple[Meta | None, ...]  # None for an output that is no tensor
@@ -140,6 +141,8 @@ class FunctionCtx(Node):
 
     def _call_backward(self, gs: list[Any], recorded: bool) -> tuple[Any, ...]:
         if self.materialize_grads and any(g is None for g in gs):
+            if all(g is None for g in gs):
+                return (None,) * len(self.edges)
             gs = materialize(gs, self.output_metas)
         backward = self._function._backward()
         before = set_recording(recorded and is_grad_enabled())

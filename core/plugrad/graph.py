@@ -97,6 +97,8 @@ class Node:
     edges: tuple[Node | None, ...]
     hooks: Any
     _metadata: dict[Any, Any]
+    #: Whether it is called even where hooks let nothing arrive at any of its outputs.
+    bears_nothing: ClassVar[bool] = False
     #: What registers hooks; `hooks` puts it here.
     _hooked_after: ClassVar[Callable[[Node, Any], Any]]
     _hooked_before: ClassVar[Callable[[Node, Any], Any]]

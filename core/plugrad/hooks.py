@@ -146,8 +146,9 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
     return tensor if recorded else tensor._raw
 
 
-def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
+def run_prehooks(node: Node, g: Any, recorded: bool) -> Any:
     """`g`, the cotangent of a node or a list of those of its outputs, as the prehooks of the node leave it."""
+    hooks: Hooks = node.hooks
     if not hooks.before:
         return g
     several = type(g) is list
@@ -159,7 +160,9 @@ def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
     finally:
         set_recording(before)
     gs = [x if x is None or recorded else x._raw for x in tensors]
-    return gs if several else gs[0]
+    if not several:
+        return gs[0]
+    return gs if node.bears_nothing or any(x is not None for x in gs) else None
 
 
 class MultiGradHook:
