@@ -47,8 +47,8 @@ MISUSES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     ),
     "gradient that is no tensor": (
         lambda x: function(GOOD[0], lambda ctx, g: 3.0).apply(x),
-        TypeError,
-        "CustomBackward returned a float as gradient at index 0: expected a Tensor or None",
+        RuntimeError,
+        "CustomBackward returned a float as gradient at index 0: expected Variable or None",
     ),
     "gradient of wrong shape": (
         lambda x: function(GOOD[0], lambda ctx, g: g[:1]).apply(x),
@@ -58,7 +58,7 @@ MISUSES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     ),
     "gradients in a list": (
         lambda x: function(GOOD[0], lambda ctx, g: [g]).apply(x),
-        TypeError,
+        RuntimeError,
         "returned a list as gradient",
     ),
     "no backward": (

@@ -58,9 +58,7 @@ def watch(nodes: Iterable[Node]) -> None:
         cls = type(node)
         if node.edges and not getattr(cls, "_is_watched", False):  # leaves return nothing
             if cls not in _WATCHING:
-                members: dict[str, Any] = {
-                    n: _watched(cls, n) for n in ("backward", "consume", "backward_recorded")
-                }
+                members: dict[str, Any] = {n: _watched(cls, n) for n in cls.methods()}
                 members.update(__slots__=(), __doc__=cls.__doc__, _is_watched=True)
                 _WATCHING[cls] = type(cls.__name__, (cls,), members)
             node.__class__ = _WATCHING[cls]

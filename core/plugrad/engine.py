@@ -67,15 +67,15 @@ def differentiate(
         if node.hooks is not None and g is not None:
             g = run_tensor_hooks(node.hooks, g, recorded, counts, needed)
             if needed is None:
-                g = run_prehooks(node, g, recorded)
+                g = run_prehooks(node.hooks, g, recorded)
         if needed is not None:
             if g is not None and needed.get(node):
                 arrived[node] = g if recorded else as_array(g)
             if not any(edge in needed for edge in node.edges):
                 continue
             if node.hooks is not None and g is not None:
-                g = run_prehooks(node, g, recorded)
-        if g is None:
+                g = run_prehooks(node.hooks, g, recorded)
+        if g is None and not node.takes_none:
             grads: Any = (None,) * len(node.edges)
         elif recorded:
             grads = node.backward_recorded(g)

@@ -128,11 +128,11 @@ class Function:
                 f"You must implement the forward function for custom autograd.Function: {cls.__name__} has none"
             )
         separate = cls.setup_context is not Function.setup_context
-        if separate and (kwargs or len(args) != cls._arity):
-            args, kwargs = _bound(cls, args, kwargs), {}
+        if kwargs or (separate and len(args) != cls._arity):
+            args = _bound(cls, args, kwargs, separate)
         if levels.thread.stack and (level := levels.highest(args)) is not None:
-            return level.custom_function(cls, args, kwargs)
-        return cls._run(args, kwargs, separate)
+            return level.custom_function(cls, args, {})
+        return cls._run(args, {}, separate)
 
     @classmethod
     def _run(
@@ -163,15 +163,17 @@ class Function:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
             else:
-                result = cls.forward(ctx, *args, **kwargs)
+                result = cls.forward(ctx, *args)
         finally:
             set_recording(before)
         if not looked_at:
             ctx.saved_for_forward = ()  # an output among them would hold the node that holds it
         single = not isinstance(result, tuple)
         outputs = (result,) if single else result
+        if ctx.dirty_tensors:
+            _check_dirty(ctx, args, outputs, recorded)
         if recorded:
-            _check_writes(ctx, args, outputs, versions)
+            _check_recorded(ctx, args, outputs, versions)
             outputs = cls._connected(ctx, args, outputs, edges)
         else:
             known = [a for a in args if not _is_in(a, ctx.dirty_tensors)]
@@ -197,21 +199,22 @@ class Function:
         ctx.input_backends = tuple(
             [BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in args]
         )
+        hooks, saved = current(), list[Any]()
         for t in ctx.to_save:
-            check_saved(t)
-        places = [None if t is None else cls._place(t, args, outputs, edges, dirty) for t in ctx.to_save]
-        ctx._saved = tuple([None if t is None else (t._raw, p) for t, p in zip(ctx.to_save, places)])
-        hooks = current()
-        if hooks is not None:
-            ctx._saved = tuple(s if s is None else (Packed(s[0], hooks), s[1]) for s in ctx._saved)
-        ctx.edges = edges
+            if t is not None:
+                check_saved(t)
+                place = cls._place(t, args, outputs, edges, dirty)
+                saved.append((t._raw if hooks is None else Packed(t._raw, hooks), place))
+            else:
+                saved.append(None)
+        ctx._saved = tuple(saved)
+        ctx.edges = tuple([e for e, m in zip(edges, ctx.input_metas, strict=True) if m is not None])
         for i, y in enumerate(fresh):
             differentiable = isinstance(y, Variable) and y.dtype.category >= dtypes.FLOAT
             place = None
             if differentiable and not _is_in(outputs[i], ctx.non_differentiable):
                 place = ctx.place_of_output(i)
             if _is_in(y, dirty):
-                writes.check(y, cls.__name__)
                 writes.advance(y, place)
             elif place is not None:
                 y._edge = place
@@ -262,26 +265,39 @@ for _name in (
     setattr(Function, _name, _on_ctx(_name))
 
 
-def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """The arguments of a `forward` beside a `setup_context`, by position, defaults filled in."""
+def _bound(
+    cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any], separate: bool
+) -> tuple[Any, ...]:
+    """The arguments of `forward` by position, since backward returns a gradient for each position.
+
+    Beside a `setup_context` all defaults are filled in, else those before the last argument that was given.
+    """
     import inspect
 
     signature = inspect.signature(cls.forward)
+    takes = "takes no ctx, since there is a setup_context"
+    if not separate:
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+        takes = "(beside ctx) is what it takes"
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(
-            f"{cls.__name__}.apply: {error}: forward{signature} takes no ctx, since there is a setup_context"
-        ) from None
+        raise TypeError(f"{cls.__name__}.apply: {error}: forward{signature} {takes}") from None
+    given = set(bound.arguments)
     bound.apply_defaults()
     if bound.kwargs:
         raise TypeError(
-            f"{cls.__name__}.apply: forward has keyword-only arguments, {', '.join(bound.kwargs)}, which setup_context "
-            "could not see: let it take them by position, too"
+            f"{cls.__name__}.apply: forward has keyword-only arguments, {', '.join(bound.kwargs)}, for which backward could "
+            "return no gradient: let it take them by position, too"
         )
+    names = list(signature.parameters)
     kinds = [p.kind for p in signature.parameters.values()]
-    cls._arity = None if inspect.Parameter.VAR_POSITIONAL in kinds else len(kinds)
-    return bound.args
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return bound.args
+    if separate:
+        cls._arity = len(kinds)
+        return bound.args
+    return bound.args[: 1 + max(names.index(name) for name in given)]
 
 
 def _is_in(tensor: Any, tensors: Any) -> bool:
@@ -293,18 +309,12 @@ def _version(tensor: Any) -> int:
     return 0 if home is None else home.version
 
 
-def _check_writes(
-    ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], versions: list[int]
-) -> None:
-    """Raise where what `forward` wrote, and what it said of it, do not fit; and where it lost the graph."""
-    name, dirty = ctx._function.__name__, ctx.dirty_tensors
-    if not any([isinstance(y, Variable) for y in outputs]) and outputs:
-        found = ", ".join(type(y).__name__ for y in outputs)
-        raise TypeError(
-            f"{name}: forward returned no Tensor but {found}, though an argument requires grad: the graph would be lost. "
-            "Return a Tensor or a tuple of them (lists and dicts are passed on as they are)"
-        )
-    for d in dirty:
+def _check_dirty(ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], recorded: bool) -> None:
+    """Raise where a dirty tensor is not returned, or belongs to a graph that must not be written."""
+    name = ctx._function.__name__
+    for d in ctx.dirty_tensors:
+        if recorded or writes.is_recorded(d):
+            writes.check(d, name)
         if not _is_in(d, args):
             import warnings
 
@@ -318,6 +328,19 @@ def _check_writes(
                 f"{name}: Some elements marked as dirty during the forward method were not returned as output. The inputs "
                 "that are modified inplace must all be outputs of the Function."
             )
+
+
+def _check_recorded(
+    ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], versions: list[int]
+) -> None:
+    """Raise where `forward` lost the graph, or wrote into an argument without a word."""
+    name, dirty = ctx._function.__name__, ctx.dirty_tensors
+    if not any([isinstance(y, Variable) for y in outputs]) and outputs:
+        found = ", ".join(type(y).__name__ for y in outputs)
+        raise TypeError(
+            f"{name}: forward returned no Tensor but {found}, though an argument requires grad: the graph would be lost. "
+            "Return a Tensor or a tuple of them (lists and dicts are passed on as they are)"
+        )
     for i, (a, version) in enumerate(zip(args, versions, strict=True)):
         if not ctx.needs_input_grad[i] or _version(a) == version or a.is_leaf:
             continue

@@ -7,7 +7,6 @@ from typing import Any
 
 from . import dtypes
 from .backend import BY_ARRAY, as_array
-from .codegen import materialize
 from .errors import DeviceError, GraphFreedError
 from .graph import Meta, Node, Port, Variable, wrap
 from .modes import is_grad_enabled, set_recording
@@ -23,6 +22,7 @@ class FunctionCtx(Node):
 
     # No __slots__: authors hang their own attributes on it.
 
+    takes_none = True
     _function: Any
     #: For each argument of `apply`, whether it needs a gradient.
     needs_input_grad: tuple[bool, ...]
@@ -33,7 +33,6 @@ class FunctionCtx(Node):
     saved_for_forward: tuple[Any, ...] = ()
     _saved: tuple[Any, ...] | None = ()
     _recorded = _accessed = False
-    bears_nothing = True
     _ports: weakref.WeakValueDictionary[int, Port] | None = None
     input_metas: tuple[Meta | None, ...]
     output_metas: tuple[Meta | None, ...]  # None for an output that is no tensor
@@ -61,7 +60,7 @@ class FunctionCtx(Node):
 
     def mark_dirty(self, *args: Any) -> None:
         """Say that `forward` has written into these inputs, which it must return."""
-        self._check("mark_dirty", args, RuntimeError, "can only accept variables")
+        self._check("mark_dirty", args, RuntimeError, "can only accept variables", none=False)
         self.dirty_tensors = args
 
     def set_materialize_grads(self, value: bool) -> None:
@@ -69,14 +68,21 @@ class FunctionCtx(Node):
         self._check("set_materialize_grads", (), RuntimeError, "")
         self.materialize_grads = value
 
-    def _check(self, asked: str, values: tuple[Any, ...], error: type[Exception], rule: str) -> None:
+    def _check(
+        self,
+        asked: str,
+        values: tuple[Any, ...],
+        error: type[Exception],
+        rule: str,
+        none: bool = True,
+    ) -> None:
         if self._recorded:
             raise RuntimeError(
                 f"{self._function.__name__}: {asked} is for forward or setup_context, but it was called after them, "
                 "where it can have no effect"
             )
         for i, value in enumerate(values):
-            if value is not None and not isinstance(value, Variable):
+            if not (isinstance(value, Variable) or (none and value is None)):
                 raise error(
                     f"{self._function.__name__}: {asked} {rule}, but argument {i} is of type {type(value).__name__}: "
                     "keep other values as attributes, ctx.value = value"
@@ -132,18 +138,19 @@ class FunctionCtx(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """Call the author's backward on tensors over raw arrays, not recorded."""
-        gs = [None if x is None else wrap(as_array(x)) for x in (g if isinstance(g, list) else [g])]
+        gs = [None if x is None else wrap(as_array(x)) for x in self._by_output(g)]
         return tuple(None if x is None else x._raw for x in self._call_backward(gs, recorded=False))
 
     def backward_recorded(self, g: Any) -> tuple[Any, ...]:
         """Call the author's backward and record it."""
-        return self._call_backward(g if isinstance(g, list) else [g], recorded=True)
+        return self._call_backward(self._by_output(g), recorded=True)
+
+    def _by_output(self, g: Any) -> list[Any]:
+        return g if isinstance(g, list) else [None] * len(self.output_metas) if g is None else [g]
 
     def _call_backward(self, gs: list[Any], recorded: bool) -> tuple[Any, ...]:
         if self.materialize_grads and any(g is None for g in gs):
-            if all(g is None for g in gs):
-                return (None,) * len(self.edges)
-            gs = materialize(gs, self.output_metas)
+            gs = self._materialized(gs)
         backward = self._function._backward()
         before = set_recording(recorded and is_grad_enabled())
         try:
@@ -155,6 +162,15 @@ class FunctionCtx(Node):
             set_recording(before)
         return self._checked(results if isinstance(results, tuple) else (results,))
 
+    def _materialized(self, gs: list[Any]) -> list[Any]:
+        """The gradients with zeros for those that are missing; None for an output that is no tensor."""
+        known = [BY_ARRAY[type(g._raw)] for g in gs if g is not None]
+        backend = (known or [b for b in self.input_backends if b is not None])[0]
+        return [
+            wrap(backend.zeros(m.shape, m.dtype)) if g is None and m is not None else g
+            for g, m in zip(gs, self.output_metas, strict=True)
+        ]
+
     def _checked(self, results: tuple[Any, ...]) -> tuple[Any, ...]:
         """The author's gradients, one per argument, in the shapes and dtypes of the arguments."""
         expected = len(self.input_metas)
@@ -165,20 +181,22 @@ class FunctionCtx(Node):
                 f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(results)}): "
                 "backward returns one for each argument of forward, None for those that are not differentiable"
             )
-        return tuple(self._gradient(i, g) for i, g in enumerate(results))
+        edges = iter(self.edges)  # one for each argument that was a tensor
+        found = []
+        for i, (g, m) in enumerate(zip(results, self.input_metas, strict=True)):
+            if m is not None:
+                found.append(None if next(edges) is None or g is None else self._gradient(i, g, m))
+            elif g is not None:
+                raise RuntimeError(
+                    f"function {self.name()} returned a gradient different than None at position {i}, but that "
+                    "argument of forward was no Tensor: return None for it"
+                )
+        return tuple(found)
 
-    def _gradient(self, i: int, g: Any) -> Any:
-        m = self.input_metas[i]
-        if m is None and g is not None:
-            raise RuntimeError(
-                f"function {self.name()} returned a gradient different than None at position {i}, but that argument "
-                "of forward was no Tensor: return None for it"
-            )
-        if g is None or m is None or self.edges[i] is None:
-            return None
+    def _gradient(self, i: int, g: Any, m: Meta) -> Any:
         if not isinstance(g, Variable):
-            raise TypeError(
-                f"function {self.name()} returned a {type(g).__name__} as gradient at index {i}: expected a Tensor or None"
+            raise RuntimeError(
+                f"function {self.name()} returned a {type(g).__name__} as gradient at index {i}: expected Variable or None"
             )
         invalid = f"Function {self.name()} returned an invalid gradient at index {i} - "
         found, expected = BY_ARRAY[type(g._raw)], self.input_backends[i]

@@ -97,8 +97,8 @@ class Node:
     edges: tuple[Node | None, ...]
     hooks: Any
     _metadata: dict[Any, Any]
-    #: Whether it is called even where hooks let nothing arrive at any of its outputs.
-    bears_nothing: ClassVar[bool] = False
+    #: Whether to be called even where no gradient at all arrives, as PyTorch calls a custom Function.
+    takes_none: ClassVar[bool] = False
     #: What registers hooks; `hooks` puts it here.
     _hooked_after: ClassVar[Callable[[Node, Any], Any]]
     _hooked_before: ClassVar[Callable[[Node, Any], Any]]
@@ -160,6 +160,12 @@ class Node:
 
     def release(self) -> None:
         """Let go of the saved values: the next `backward` of this node raises."""
+
+    @classmethod
+    def methods(cls) -> tuple[str, ...]:
+        """The names of what a class that wraps this one has to wrap: not `consume` where that calls `backward`."""
+        own = () if cls.consume is Node.consume else ("consume",)
+        return ("backward", "backward_recorded", *own)
 
     def register_hook(self, fn: Callable[[Any, Any], Any]) -> Any:
         """Call `fn(grad_inputs, grad_outputs)` after this node; the tuple that it returns replaces `grad_inputs`."""

@@ -66,9 +66,7 @@ def call_after(node: Node) -> dict[Any, Any]:
     cls = type(node)
     if not getattr(cls, "_calls_hooks", False):
         if cls not in _CALLING:
-            members: dict[str, Any] = {
-                name: _then_hooks(cls, name) for name in ("backward", "consume", "backward_recorded")
-            }
+            members: dict[str, Any] = {name: _then_hooks(cls, name) for name in cls.methods()}
             members.update(__slots__=(), __doc__=cls.__doc__, _calls_hooks=True)
             _CALLING[cls] = type(cls.__name__, (cls,), members)
         node.__class__ = _CALLING[cls]  # so that other nodes need not even be asked
@@ -146,9 +144,8 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
     return tensor if recorded else tensor._raw
 
 
-def run_prehooks(node: Node, g: Any, recorded: bool) -> Any:
+def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
     """`g`, the cotangent of a node or a list of those of its outputs, as the prehooks of the node leave it."""
-    hooks: Hooks = node.hooks
     if not hooks.before:
         return g
     several = type(g) is list
@@ -162,7 +159,7 @@ def run_prehooks(node: Node, g: Any, recorded: bool) -> Any:
     gs = [x if x is None or recorded else x._raw for x in tensors]
     if not several:
         return gs[0]
-    return gs if node.bears_nothing or any(x is not None for x in gs) else None
+    return gs if any(x is not None for x in gs) else None
 
 
 class MultiGradHook:

@@ -46,10 +46,7 @@ def guarded(cls: type[Node], ops: dict[str, Any], elementwise: bool = False) -> 
     """
     key = cls, elementwise
     if key not in _GUARDED:
-        members = {
-            n: _guarded(getattr(cls, n), n, ops, elementwise)
-            for n in ("backward", "consume", "backward_recorded")
-        }
+        members = {n: _guarded(getattr(cls, n), n, ops, elementwise) for n in cls.methods()}
         _GUARDED[key] = type(cls.__name__, (cls,), {"__slots__": (), "__doc__": cls.__doc__, **members})
     return _GUARDED[key]
 
@@ -86,6 +83,8 @@ def _replaced(ops: dict[str, Any], node: Any, arrived: list[Any], result: Any, e
     finite = ops["isfinite"](_array(result))
     if _is_true(_every(ops, finite)):
         return result
+    if not arrived:
+        return ops["where"](finite, _array(result), 0)
     zeros = [ops["equal"](_array(g), 0) for g in arrived]
     shape = tuple(result.shape)
     if elementwise and tuple(zeros[0].shape) == shape:

@@ -89,9 +89,14 @@ def _tangents(
                 f"expected Variable or None (got {type(t).__name__}) for grad output {i}: {function.__name__}.jvp "
                 "returns tensors"
             )
+        if not m and t is not None:
+            raise RuntimeError(
+                f"Function's jvp returned a gradient at position {i}, but the corresponding forward output is not a "
+                f"differentiable Tensor: {function.__name__}.jvp must return None there"
+            )
         if not m:
-            found[i] = None
-        elif t is not None:
+            continue
+        if t is not None:
             check_tangent(y, t)
     return found
 
@@ -116,7 +121,7 @@ def _recorded(
     ctx.input_backends = tuple(BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in lifted)
     ctx._recorded = recorded = is_grad_enabled() and any(ctx.needs_input_grad)
     if recorded:
-        ctx.edges = edges
+        ctx.edges = tuple([e for e, m in zip(edges, ctx.input_metas, strict=True) if m is not None])
     for i, y in enumerate(outputs):
         if moves[i]:
             y._edge = ctx.place_of_output(i) if recorded else None
