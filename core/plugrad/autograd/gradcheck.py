@@ -1,17 +1,17 @@
-"""`gradcheck` and `gradgradcheck`: analytical derivatives held against differences of the function itself."""
+"""`gradcheck`: analytical derivatives held against differences of the function itself."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import creation
+from .. import creation, dtypes
 from ..engine import grad
 from ..errors import GradcheckError
 from ..graph import Variable
-from .derivative_checks import Check, noise, requiring_grad, tuple_of
 
 
 def gradcheck(
@@ -35,17 +35,18 @@ def gradcheck(
     """Whether the derivatives of `func` at `inputs` agree with central differences of step `eps`.
 
     Inputs that require grad are to be float64 or complex128: in float32 the differences are mostly rounding.
-    Complex numbers count as pairs of real ones, which is PyTorch's convention for their gradients. Checked is
-    reverse mode, with `check_forward_ad` forward mode, too; that the same backward gives the same twice, up to
-    `nondet_tol`; with `check_undefined_grad` that a backward of several outputs bears that none has a gradient; with
-    `check_grad_dtypes` the dtypes of gradients; with `check_batched_grad` and `check_batched_forward_grad` that
-    `vmap` over cotangents or tangents equals a loop. `fast_mode` compares along one random direction instead of all.
-    `masked` is for sparse tensors, of which there are none.
+    Complex numbers count as pairs of real ones, which is PyTorch's convention for their gradients.
+    GradcheckError shows both Jacobians, a row for each element of the input; without `raise_exception` it is False.
 
-    GradcheckError shows both Jacobians, a row for each output element; without `raise_exception` False is returned.
+    - `check_backward_ad`, `check_forward_ad`: which modes are checked.
+    - `fast_mode`: along one random direction only, which takes two calls of the function for each input.
+    - `nondet_tol`: by how much two backwards of the same may differ.
+    - `check_undefined_grad`: a gradient that is missing has to count as zero.
+    - `check_batched_grad`, `check_batched_forward_grad`: the same derivatives through `vmap`.
+    - `check_grad_dtypes`: gradients have to have the dtypes of the inputs.
 
     >>> import plugrad as torch
-    >>> gradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
+    >>> gradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True), check_forward_ad=True)
     True
     """
     if not (check_forward_ad or check_backward_ad):
@@ -54,20 +55,40 @@ def gradcheck(
         raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
     if check_batched_forward_grad and not check_forward_ad:
         raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
-    check = Check(func, inputs, eps, atol, rtol, nondet_tol)
+    if masked:
+        raise NotImplementedError(
+            "gradcheck: masked=True is for sparse tensors, of which there are none: leave it out"
+        )
+    from .gradient_checks import (
+        check_batched_backward,
+        check_batched_forward,
+        check_undefined_backward,
+        check_undefined_forward,
+        check_zero_cotangents,
+    )
+    from .jacobian_checks import Problem, as_tuple
+
+    args = as_tuple(inputs)
+    _check_inputs(args)
     try:
-        if not check.differentiable():
+        problem = Problem(func, args, eps, atol, rtol, fast_mode)
+        if not problem.differentiable:
+            problem.compare_with_zero()
             return True
-        if check_forward_ad:
-            check.forward(fast_mode)
-            if check_batched_forward_grad:
-                check.batched_forward()
         if check_backward_ad:
-            check.backward(fast_mode, check_grad_dtypes)
+            problem.compare_backward(nondet_tol, check_grad_dtypes)
+        if check_forward_ad:
+            problem.compare_forward(check_grad_dtypes)
             if check_undefined_grad:
-                check.undefined_gradients()
+                check_undefined_forward(problem)
+        if check_batched_forward_grad:
+            check_batched_forward(problem)
+        if check_backward_ad:
             if check_batched_grad:
-                check.batched_backward()
+                check_batched_backward(problem)
+            check_zero_cotangents(problem)
+            if check_undefined_grad:
+                check_undefined_backward(problem)
     except GradcheckError:
         if raise_exception:
             raise
@@ -96,40 +117,79 @@ def gradgradcheck(
 ) -> bool:
     """`gradcheck` of the gradient: whether second derivatives of `func`, and those in `grad_outputs`, are right.
 
-    `grad_outputs` are drawn where they are not given, with `gen_non_contig_grad_outputs` strided. The gradient is
-    differentiated by reverse mode, with `check_fwd_over_rev` by forward mode, too.
-
-    >>> import plugrad as torch
-    >>> gradgradcheck(torch.sin, torch.ones(3, dtype=torch.float64, requires_grad=True))
-    True
+    `grad_outputs` are random, if not given, with `gen_non_contig_grad_outputs` in memory with gaps.
+    `check_fwd_over_rev` differentiates the gradient in forward mode, `check_rev_over_rev` by another backward.
     """
-    args = tuple_of(inputs)
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
+    if check_undefined_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_undefined_grad=True requires check_rev_over_rev to be True")
+    if check_batched_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_batched_grad=True requires check_rev_over_rev to be True")
+    from .jacobian_checks import as_tuple
+
+    args = as_tuple(inputs)
     if grad_outputs is None:
         rng = np.random.default_rng(0)
-        drawn = [noise(rng, y) for y in requiring_grad(tuple_of(func(*args)))]
-        if gen_non_contig_grad_outputs:
-            drawn = [_strided(g) for g in drawn]
-        weights = [g.requires_grad_() for g in drawn]
+        ys = [y for y in as_tuple(func(*args)) if isinstance(y, Variable) and y.requires_grad]
+        weights = tuple(_noise(rng, y, gen_non_contig_grad_outputs).requires_grad_() for y in ys)
     else:
-        weights = [grad_outputs] if isinstance(grad_outputs, Variable) else list(grad_outputs)
-    n = len(args)
+        weights = as_tuple(grad_outputs)
+    checked = [isinstance(x, Variable) and x.requires_grad for x in (*args, *weights)]
 
     def gradient(*arguments: Any) -> tuple[Any, ...]:
-        xs = requiring_grad(arguments[:n])
-        ys = requiring_grad(tuple_of(func(*arguments[:n])))
-        found = grad(ys, xs, arguments[n:], create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None and g.requires_grad) or (xs[0] * 0,)
+        # Forward mode passes other tensors, which do not require grad.
+        known = [x.requires_grad_() if c else x for x, c in zip(arguments, checked, strict=True)]
+        xs = [x for x, c in zip(known[: len(args)], checked, strict=False) if c]
+        ys = [y for y in as_tuple(func(*known[: len(args)])) if isinstance(y, Variable) and y.requires_grad]
+        found = grad(ys, xs, known[len(args) :], create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
 
     return gradcheck(
-        gradient, (*args, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
-        check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev,
-        fast_mode=fast_mode, masked=masked,
-    )  # fmt: skip
+        gradient,
+        (*args, *weights),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
+        fast_mode=fast_mode,
+        masked=masked,
+    )
 
 
-def _strided(x: Any) -> Any:
-    """The values of `x` in memory with gaps."""
-    wide = creation.zeros((*x.shape, 2), dtype=x.dtype, device=x.device)
-    wide[..., 0] = x
-    return wide[..., 0].detach()
+def _check_inputs(args: tuple[Any, ...]) -> None:
+    """Raise for inputs of which differences cannot be taken, and warn where they will be poor."""
+    checked = [(i, x) for i, x in enumerate(args) if isinstance(x, Variable) and x.requires_grad]
+    if not checked:
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
+    for i, x in checked:
+        if x.dtype not in (dtypes.float64, dtypes.complex128):
+            warnings.warn(
+                f"Input #{i} requires gradient and is {x.dtype}, not a double precision floating point or complex. "
+                "This check will likely fail if all the inputs are not of double precision floating point or complex.",
+                stacklevel=3,
+            )
+        if any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)):
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0: its elements share memory, so that one cannot be moved "
+                "alone. gradcheck only supports inputs that are non-overlapping: call .contiguous() on it first."
+            )
+
+
+def _noise(rng: np.random.Generator, like: Any, with_gaps: bool) -> Any:
+    """A random tensor of the shape and dtype of another."""
+    shape = tuple(like.shape)
+    stored = (*shape[:-1], 2 * shape[-1]) if with_gaps and shape else shape
+    values = rng.uniform(-1, 1, stored)
+    if like.is_complex():
+        values = values + 1j * rng.uniform(-1, 1, stored)
+    noise = creation.tensor(np.asarray(values), dtype=like.dtype, device=like.device)
+    return noise if stored == shape else noise[..., ::2]
