@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from . import nn as nn
     from . import optim as optim
     from . import utils as utils
+    from .explanation import explain as explain
 
 __version__ = "0.1.0"
 
@@ -116,6 +117,8 @@ inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 def __getattr__(name: str) -> Any:
     # Imported at first use: a program without a network need not pay for them.
+    if name == "explain":
+        return importlib.import_module(f"{__name__}.explanation").explain
     if name in ("func", "linalg", "nn", "optim", "utils"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -236,7 +236,9 @@ def release(n):
     members = {name: namespace[name] for name in ("backward", "consume", "backward_recorded", "release")}
     doc = f"The node that `{op.name}` records."
     kept = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
-    return type(op.node_name, (Node,), {"__slots__": kept, "__doc__": doc, "saves": large, **members})
+    return type(
+        op.node_name, (Node,), {"__slots__": kept, "__doc__": doc, "saves": large, "op": op, **members}
+    )
 
 
 def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:

@@ -55,6 +55,11 @@ class Packed:
                 "be modified by in-place operations: return a new tensor"
             )
 
+    @property
+    def form(self) -> tuple[tuple[int, ...], Any]:
+        """The shape and the raw dtype of the array."""
+        return self._shape, self._dtype
+
     def unpack(self) -> Any:
         """The raw array."""
         tensor = _without_hooks(self._unpack, self._value)
