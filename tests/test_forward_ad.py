@@ -11,7 +11,7 @@ import pytest
 import plugrad as torch
 import plugrad.autograd.forward_ad as fwAD
 from plugrad import levels
-from plugrad.transforms.forward import jacfwd, jvp, linearize
+from plugrad.func import jacfwd, jvp, linearize
 from tests.ops.rows import Row, Sample
 from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, leaves, outputs
 

@@ -11,8 +11,8 @@ import pytest
 
 import plugrad as torch
 import tests.ops
-from plugrad.autograd.forward import jvp
 from plugrad.op import OPS, Composite
+from plugrad.transforms.jvp import jvp
 from tests.ops.rows import In, Row, Sample
 
 ROWS: list[Row] = [

@@ -1,4 +1,4 @@
-"""Forward mode as functions of functions: `jvp`, `linearize`, `jacfwd`."""
+"""Forward mode as functions of functions: `jvp`, `linearize`."""
 
 from __future__ import annotations
 
@@ -62,9 +62,10 @@ def _pushed(
     """The outputs of `func`, their tangents, their structure, and aux."""
     for x, t in zip(xs, ts, strict=True):
         check_tangent(x, t)
-    level = levels.push(DualLevel())
+    level = DualLevel()
+    levels.push(level)
     try:
-        duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]  # type: ignore[attr-defined]
+        duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]
         output, aux = func(*spec.unflatten(duals)), None
         if has_aux:
             output, aux = _output_and_aux(output)
@@ -72,7 +73,7 @@ def _pushed(
             for v in leaves:
                 if not isinstance(v, Variable):
                     raise RuntimeError(f"jvp: aux: Expected tensors, got unsupported type {type(v)}")
-            aux = aux_spec.unflatten([level.parts(v)[0] for v in leaves])  # type: ignore[attr-defined]
+            aux = aux_spec.unflatten([level.parts(v)[0] for v in leaves])
         outputs, out_spec = flatten(output)
         ys, dys = [], []
         for y in outputs:
@@ -80,7 +81,7 @@ def _pushed(
                 raise RuntimeError(
                     f"jvp(f, primals, tangents): expected f(*primals) to return only tensors, got unsupported type {type(y)}"
                 )
-            value, moved = level.parts(y)  # type: ignore[attr-defined]
+            value, moved = level.parts(y)
             if moved is None and strict:
                 raise RuntimeError(
                     "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
@@ -126,7 +127,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
         # The vjp is linear in its cotangents; its transpose is the jvp.
         inputs = [_input(x) for x in xs]
         outputs, out_spec = flatten(func(*spec.unflatten(inputs)))
-        moving = [y for y in outputs if isinstance(y, Variable) and y.requires_grad]  # type: ignore[attr-defined]
+        moving = [y for y in outputs if isinstance(y, Variable) and y._edge is not None]
         cotangents = [_zeros(y).requires_grad_() for y in moving]
         pulled: Any = [None] * len(inputs)
         if moving:
@@ -174,101 +175,3 @@ def _input(x: Any) -> Any:
 def _value(y: Any, xs: list[Any]) -> Any:
     """An output, recorded only where one of the primals was."""
     return wrap(y._raw, y._edge if any(x._edge is not None for x in xs) else None)
-
-
-def jacfwd(
-    func: Callable[..., Any],
-    argnums: int | tuple[int, ...] = 0,
-    has_aux: bool = False,
-    *,
-    randomness: str = "error",
-) -> Callable[..., Any]:
-    """The function that computes the Jacobian of `func` by forward mode: a direction of its inputs at a time.
-
-    `argnums` says with respect to which arguments: a tuple gives a tuple of Jacobians. Each has the shape of the
-    output, then that of the input. With `has_aux`, `func` returns (output, aux), and the result is (Jacobian, aux).
-
-    >>> import plugrad as torch
-    >>> jacfwd(lambda x: x * x)(torch.tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
-    """
-
-    def jacobian(*args: Any) -> Any:
-        numbers = _argument_numbers(argnums, len(args))
-        chosen = [args[i] for i in numbers]
-        xs, spec = flatten(tuple(chosen))
-        for i, x in enumerate(xs):
-            if not isinstance(x, Variable):
-                raise RuntimeError(
-                    f"jacfwd: Expected all inputs to be Tensors, got {type(x)}: close over the others"
-                )
-            if x.dtype.is_complex:  # type: ignore[attr-defined]
-                raise RuntimeError(
-                    f"jacfwd: Expected all inputs to be real but received complex tensor at flattened input idx: {i}"
-                )
-
-        def of_chosen(*values: Any) -> Any:
-            full = list(args)
-            for i, v in zip(numbers, values, strict=True):
-                full[i] = v
-            return func(*full)
-
-        aux, out_spec, out_shapes = None, None, []
-        blocks: list[list[Any]] = []  # for each input, for each output
-        for k, x in enumerate(xs):
-            columns = []
-            for t in _basis(x):
-                ts = [t if j == k else _zeros(other) for j, other in enumerate(xs)]
-                ys, dys, out_spec, aux = _pushed(of_chosen, xs, ts, spec, False, has_aux)
-                out_shapes = [tuple(y._raw.shape) for y in ys]
-                columns.append(dys)
-            if not columns:  # nothing to move, but the outputs' shapes are needed
-                ys, _, out_spec, aux = _pushed(of_chosen, xs, [_zeros(o) for o in xs], spec, False, has_aux)
-                out_shapes = [tuple(y._raw.shape) for y in ys]
-                blocks.append([ops.reshape_.call(_empty(y), (*y._raw.shape, *x._raw.shape)) for y in ys])
-                continue
-            blocks.append(
-                [
-                    ops.reshape_.call(ops.stack_.call([c[j] for c in columns], -1), (*shape, *x._raw.shape))
-                    for j, shape in enumerate(out_shapes)
-                ]
-            )
-        if out_spec is None:
-            raise RuntimeError("jacfwd: Expected the chosen arguments to contain at least one Tensor.")
-        parts = [spec.unflatten([block[j] for block in blocks]) for j in range(len(out_shapes))]
-        result = out_spec.unflatten(parts if isinstance(argnums, tuple) else [p[0] for p in parts])
-        return (result, aux) if has_aux else result
-
-    return jacobian
-
-
-def _basis(x: Any) -> Any:
-    """The unit vectors of the shape and dtype of `x`."""
-    shape, backend = tuple(x._raw.shape), BY_ARRAY[type(x._raw)]
-    backend = backend.base if backend.is_transform else backend  # type: ignore[attr-defined]
-    count = x.numel()
-    for i in range(count):
-        unit = backend.setitem(backend.zeros((count,), x.dtype), i, 1)
-        yield ops.reshape_.call(wrap(unit), shape)
-
-
-def _empty(y: Any) -> Any:
-    backend = BY_ARRAY[type(y._raw)]
-    return wrap(backend.zeros((0,), y.dtype))
-
-
-def _argument_numbers(argnums: Any, count: int) -> tuple[int, ...]:
-    """The positions of the arguments to differentiate by, checked."""
-    numbers = (argnums,) if type(argnums) is int else argnums
-    if not isinstance(numbers, tuple) or not all(type(i) is int for i in numbers):
-        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
-    if not numbers:
-        raise RuntimeError("argnums must be non-empty")
-    for i in numbers:
-        if not -count <= i < count:
-            raise RuntimeError(f"Got argnum={i}, but only {count} positional inputs")
-    wanted = tuple(i % count for i in numbers)
-    if len(set(wanted)) < len(wanted):
-        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
-    return wanted
