@@ -72,7 +72,7 @@ class Storage:
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
         self._prune_at = 16
-        self._orphans = Orphans()
+        self._orphans: Orphans | None = None
 
     def add(self, tensor: Variable) -> None:
         """Enter a tensor that shares this memory."""
@@ -139,6 +139,7 @@ class Storage:
             if memory or tensor is not None or id(raw) in known or getattr(raw, "base", None) is None:
                 live.append((tensor, raw))
             else:
+                self._orphans = self._orphans or Orphans()
                 self._orphans.add(raw)
         if len(live) < len(found):
             self._members = [(None if t is None else weakref.ref(t), weakref.ref(raw)) for t, raw in live]
@@ -146,7 +147,8 @@ class Storage:
 
     def arrays(self) -> list[Any]:
         """All arrays over this memory that somebody holds."""
-        return [raw for _, raw in self._settle()] + self._orphans.arrays()
+        known = [raw for _, raw in self._settle()]
+        return known + (self._orphans.arrays() if self._orphans is not None else [])
 
     def saved_in_a_graph(self, span: tuple[int, int] | None = None) -> bool:
         """Whether somebody other than the tensors, the views among their arrays, and borrowers holds an array.
@@ -154,13 +156,18 @@ class Storage:
         With a `span` of addresses only arrays count that reach into it.
         """
         live = self._settle()
-        if self._orphans.reach_into(span):
-            return True
-        others = self._orphans.bases.copy()
-        others.update(id(getattr(raw, "base", None)) for _, raw in live)
-        others.update(lender for array, lender in self._lent if array() is not None)
+        others: dict[int, int] = {}
+        if self._orphans is not None:
+            if self._orphans.reach_into(span):
+                return True
+            others.update(self._orphans.bases)
+        for base in [id(getattr(raw, "base", None)) for _, raw in live]:
+            others[base] = others.get(base, 0) + 1
+        for array, lender in self._lent:
+            if array() is not None:
+                others[lender] = others.get(lender, 0) + 1
         for tensor, raw in live:
-            known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others[id(raw)]
+            known = _OWN_REFERENCES + (tensor is not None and tensor._raw is raw) + others.get(id(raw), 0)
             if sys.getrefcount(raw) > known and (
                 span is None or overlap(BY_ARRAY[type(raw)].span(raw), span)
             ):
@@ -173,7 +180,7 @@ class Storage:
         backend = BY_ARRAY[type(tensors[0]._raw)]
         for tensor, raw in zip(tensors, backend.rebase([t._raw for t in tensors]), strict=True):
             tensor._raw = raw
-        self._orphans = Orphans()
+        self._orphans = None
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
         memory = getattr(raw, "base", None)
         if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed

@@ -138,7 +138,7 @@ def assignable(tensor: Any, value: Any, advanced: Any) -> Any:
             raise RuntimeError(
                 f"__setitem__: {value.dtype} values do not fit into {tensor.dtype}: take .real first"
             )
-        return value.to(tensor.device)
+        return value if type(value._raw) is type(tensor._raw) else value.to(tensor.device)
     value = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
     if not isinstance(value, (bool, int, float, complex)):
         raise TypeError(

@@ -273,10 +273,12 @@ def _record_assignment(tensor: Any, basic: Any, advanced: Any, values: Any) -> N
     """Write `values`, a tensor or a number, at a key, as part of the graph."""
     writes.check(tensor, "__setitem__")
     number = not isinstance(values, Variable)
-    part = ops.getitem.call(tensor.detach(), basic)  # for its shape
     if advanced is None:
+        raw = tensor._raw
+        shape = BY_ARRAY[type(raw)].getitem(raw, basic).shape
+        raw = None
         if not number:
-            values = _conformed(values, part)
+            values = _conformed(values, shape, tensor.dtype)
 
         def write(memory: Any) -> Any:
             return _set(BY_ARRAY[type(memory)], memory, basic, None, values if number else values._raw)
@@ -292,12 +294,13 @@ def _record_assignment(tensor: Any, basic: Any, advanced: Any, values: Any) -> N
     )
 
 
-def _conformed(values: Any, part: Any) -> Any:
+def _conformed(values: Any, shape: Any, dtype: Any) -> Any:
     """`values` in the shape and dtype of the part that it is written to."""
-    shape = tuple(values._raw.shape)
-    while len(shape) > len(part._raw.shape) and shape[0] == 1:  # NumPy and PyTorch let them go
-        values, shape = values.squeeze(0), shape[1:]
-    return values.to(part.dtype).expand(part.shape)
+    while len(values._raw.shape) > len(shape) and values._raw.shape[0] == 1:  # NumPy and PyTorch let them go
+        values = values.squeeze(0)
+    if values.dtype is not dtype:
+        values = values.to(dtype)
+    return values if values._raw.shape == shape else values.expand(shape)
 
 
 def _set(backend: Any, raw: Any, basic: Any, advanced: Any, value: Any) -> Any:
