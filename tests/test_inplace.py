@@ -209,7 +209,7 @@ def test_shape_in_place() -> None:
         and x.squeeze_(0).shape == (3, 2)
     )
     assert x.transpose_(0, 1).shape == (2, 3)
-    with pytest.raises(InPlaceError, match=r"t_: not possible for a tensor that requires grad: use x = x.t"):
+    with pytest.raises(InPlaceError, match=r"t_: a leaf Variable that requires grad"):
         torch.ones(2, 2, requires_grad=True).t_()
 
 

@@ -259,11 +259,8 @@ def prepare_write(tensor: Variable, op: str, one_value: bool = False, key: Any =
 def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, key: Any) -> None:
     """See that the memory is writable, and that no graph needs it: then the storage moves."""
     inference = type(tensor) is Variable._inference
-    if inference and not (active and thread.mode & INFERENCE):
-        raise InPlaceError(
-            f"{op}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to "
-            "get a normal tensor before doing inplace update."
-        )
+    if inference:
+        check_inference(op)
     if BY_ARRAY[type(tensor._raw)].is_transform and (hasattr(tensor, "_view") or storage.views_of(tensor)):
         raise NotImplementedError(
             f"{op}: writing into a view, or into a tensor of which there is a view, is not supported inside "
@@ -297,6 +294,15 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
             if strictly:
                 strict.note(storage.arrays(), storage, op)
             storage.move()
+
+
+def check_inference(op: str) -> None:
+    """Raise where `op` must not write into a tensor of inference mode: outside of that mode."""
+    if not (active and thread.mode & INFERENCE):
+        raise InPlaceError(
+            f"{op}: Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to "
+            "get a normal tensor before doing inplace update."
+        )
 
 
 def _part(raw: Any, key: Any) -> Any:

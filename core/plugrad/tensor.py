@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import creation, dtypes, engine, hooks, levels, ops, storage
+from . import creation, dtypes, engine, hooks, levels, ops, storage, writes
 from .accumulate import AccumulateGrad
 from .backend import BY_ARRAY, Backend
 from .device import device
@@ -300,7 +300,9 @@ class Tensor(Methods, Variable, result=True):
         return follow(other, self)
 
     def detach_(self) -> Tensor:
-        """Take this tensor out of its graph."""
+        """Take this tensor out of its graph; RuntimeError for a view, whose base would stay in it."""
+        if hasattr(self, "_view"):
+            raise RuntimeError("Can't detach views in-place. Use detach() instead")
         self._edge = None
         return self
 
@@ -321,6 +323,25 @@ class Tensor(Methods, Variable, result=True):
             )
         self._raw = value._backend.alias(value._raw)
         storage.of(value).add(self)
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Show the memory of `source` from now on; RuntimeError where that would be part of a graph."""
+        if writes.is_recorded(self, (source,)):
+            writes.check(self, "set_")
+            raise NotImplementedError(
+                "set_: has no derivative: use copy_, or do it under torch.no_grad(), where it is x.data = source"
+            )
+        self.data = source
+        return self
+
+    def resize_(self, *sizes: Any, memory_format: Any = None) -> Tensor:
+        """Refused: memory does not change its size."""
+        raise NotImplementedError(
+            "resize_: memory does not change its size here (and PyTorch cannot resize variables that require grad): use "
+            "x = x.reshape(...), x = x[:n], or a new tensor"
+        )
+
+    resize_as_ = resize_
 
     @property
     def _base(self) -> Tensor | None:

@@ -77,6 +77,8 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
         raise RuntimeError(f"{name}: result type {y.dtype} can't be cast to the desired output type {dtype}")
     if y.dtype is not dtype:
         y = y.to(dtype)
+    if y._edge is None and tensor._edge is not None:  # a comparison, whose derivative is zero
+        y._edge = ops.zero.call(tensor)._edge
     admit(tensor, y, name)
     raw, home = y._raw, storage.of(tensor)
     fresh = not hasattr(y, "_storage") and getattr(raw, "base", None) is None
@@ -131,7 +133,8 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
     if view is None and not steps:
         base._edge = edge
     else:
-        base._edge = CopySlices(before, edge, (*view.steps, *steps) if view is not None else steps)
+        steps = (*view.steps, *steps) if view is not None else steps
+        base._edge = CopySlices(before, edge, steps, _order(base._raw))
     _go_on_retaining(before, base._edge)
     views = storage.of(base).views_of(base)
     if not views:
@@ -149,6 +152,42 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
         set_recording(recording)
 
 
+def turn(tensor: Any, compute: Callable[[], Any], back: Callable[[Any], Any], name: str) -> Any:
+    """Let `tensor` become the view of itself that `compute()` returns; `back` makes of such a view what it was.
+
+    Its memory, and the views of it, stay what they are. Returns `tensor`.
+    """
+    if type(tensor) is Variable._inference:
+        storage.check_inference(name)
+    elif is_recorded(tensor):
+        check(tensor, name)
+    elif tensor._edge is not None and not tensor.is_leaf:
+        raise InPlaceError(
+            f"{name}: not possible in no_grad mode for a tensor that was computed from one that requires grad, since its "
+            f"graph knows its old shape: compute a new tensor, x = x.{name[:-1]}(...)"
+        )
+    y, before = compute(), tensor._edge
+    before_recording = set_recording(False)
+    try:
+        inverse = back(y)
+    finally:
+        set_recording(before_recording)
+    home = storage.of(tensor)
+    if hasattr(tensor, "_view"):
+        tensor._view = storage.View(y._view.base, y._view.steps, tensor._view.recorded, tensor._view.function)
+    else:
+        steps = inverse._view.steps[len(y._view.steps) :] if hasattr(inverse, "_view") else ()
+        for v in home.views_of(tensor):
+            v._view = storage.View(tensor, (*steps, *v._view.steps), v._view.recorded, v._view.function)
+    tensor._raw = BY_ARRAY[type(y._raw)].alias(y._raw)
+    home.add(tensor)
+    home.version += 1
+    if before is not None and not tensor.is_leaf:
+        tensor._edge = y._edge
+        _go_on_retaining(before, y._edge)
+    return tensor
+
+
 def _go_on_retaining(before: Node | None, after: Node | None) -> None:
     """A tensor whose gradient is kept keeps that of its newest values."""
     if before is not None and after is not None and before.hooks is not None and before is not after:
@@ -158,19 +197,26 @@ def _go_on_retaining(before: Node | None, after: Node | None) -> None:
 class CopySlices(Node):
     """One part of a tensor was overwritten: its gradient goes to what was written, the rest to what was before."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("order", "steps")
 
-    def __init__(self, before: Node | None, written: Node | None, steps: tuple[Step, ...]) -> None:
+    def __init__(
+        self,
+        before: Node | None,
+        written: Node | None,
+        steps: tuple[Step, ...],
+        order: tuple[int, ...] | None,
+    ) -> None:
         self.edges, self.hooks = (before, written), None
         if active and thread.mode & (SOURCE_LINES | ANOMALY):
             self.metadata["source"] = strict.user_place()
-        self.steps = steps
+        #: The order of axes in the memory of what was written, in which alone the steps are views.
+        self.steps, self.order = steps, order
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """`g` with zeros at the part, and `g` at the part."""
         before, written = self.edges
         return (
-            None if before is None else quiet.call(_without, self.steps, g),
+            None if before is None else quiet.call(_filled, self.steps, _dense(g, self.order), 0),
             None if written is None else quiet.call(follow, self.steps, g),
         )
 
@@ -188,8 +234,9 @@ class CopySlices(Node):
         shape = tuple(g._raw.shape)
         if all(op.holomorphic for op, _, _ in self.steps):
             backend = backend.base if backend.is_transform else backend
-            mask = _filled(self.steps, backend.zeros(shape, bool_), True)
-            return ops.where(wrap(mask), 0, g)
+            mask = backend.zeros(shape, bool_)
+            mask = mask if self.order is None else _dense(mask, self.order)
+            return ops.where(wrap(_filled(self.steps, mask, True)), 0, g)
         # The real or imaginary part of complex numbers, which no mask can name.
         zeros = wrap(backend.zeros(shape, of(g._raw.dtype))).requires_grad_()
         part, there = follow(self.steps, zeros), follow(self.steps, g)
@@ -202,8 +249,20 @@ def _filled(steps: tuple[Step, ...], raw: Any, value: Any) -> Any:
     return raw
 
 
-def _without(steps: tuple[Step, ...], g: Any) -> Any:
-    return _filled(steps, BY_ARRAY[type(g)].copy(g), 0)
+def _order(raw: Any) -> tuple[int, ...] | None:
+    """The axes of an array from the outermost in memory to the innermost; None where that is their order."""
+    strides = BY_ARRAY[type(raw)].strides(raw)
+    order = tuple(sorted(range(len(strides)), key=lambda i: -abs(strides[i])))
+    return None if order == tuple(range(len(order))) else order
+
+
+def _dense(raw: Any, order: tuple[int, ...] | None) -> Any:
+    """A dense copy with the axes in that order in memory."""
+    copy = BY_ARRAY[type(raw)].copy
+    if order is None:
+        return copy(raw)
+    inverse = tuple([order.index(i) for i in range(len(order))])
+    return ops.permute_dims(copy(ops.permute_dims(raw, order)), inverse)
 
 
 class Overridden(Node):

@@ -162,6 +162,12 @@ class InPlace(Variable):
     def __ixor__(self, other: Any) -> Any:
         return write(self, ops.bitwise_xor, other, name="bitwise_xor_")
 
+    def __ilshift__(self, other: Any) -> Any:
+        return write(self, ops.bitwise_left_shift, other, name="bitwise_left_shift_")
+
+    def __irshift__(self, other: Any) -> Any:
+        return write(self, ops.bitwise_right_shift, other, name="bitwise_right_shift_")
+
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
         """Add `alpha * other` in place."""
         return combine(self, ops.add, other if alpha == 1 else other * alpha, "add_")

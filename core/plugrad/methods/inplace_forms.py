@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import storage
-from ..errors import InPlaceError
+from .. import writes
 from ..graph import Variable
 from .inplace import computed
 
@@ -26,15 +25,14 @@ def _values(name: str) -> Callable[..., Any]:
 def _shape(name: str) -> Callable[..., Any]:
     """The method `name_`: makes the tensor the view that the method `name` gives; views of it stay what they were."""
 
-    def form(self: Any, *args: Any) -> Any:
-        if self._edge is not None:
-            raise InPlaceError(
-                f"{name}_: not possible for a tensor that requires grad: use x = x.{name}(...)"
-            )
-        view = getattr(self, name)(*args)
-        self._raw = view._backend.alias(view._raw)
-        storage.of(view).add(self)
-        return self
+    def form(self: Any, *args: Any, **options: Any) -> Any:
+        shape = self.shape
+
+        def back(t: Any) -> Any:
+            swaps = name not in ("squeeze", "unsqueeze")
+            return getattr(t, name)(*args, **options) if swaps else t.view(shape)
+
+        return writes.turn(self, lambda: getattr(self, name)(*args, **options), back, f"{name}_")
 
     form.__name__ = f"{name}_"
     form.__doc__ = f"`{name}` of this very tensor: its elements stay where they are."
@@ -71,7 +69,8 @@ class InPlaceForms(Variable):
     hypot_, copysign_ = _values("hypot"), _values("copysign")
     cumsum_, cumprod_ = _values("cumsum"), _values("cumprod")
     addmm_, addmv_ = _values("addmm"), _values("addmv")
-    addr_, baddbmm_ = _values("addr"), _values("baddbmm")
+    addr_, addbmm_, baddbmm_ = _values("addr"), _values("addbmm"), _values("baddbmm")
+    conj_physical_ = _values("conj_physical")
 
     ceil_, floor_ = _values("ceil"), _values("floor")
     round_, frac_ = _values("round"), _values("frac")
@@ -84,6 +83,8 @@ class InPlaceForms(Variable):
     eq_, ne_ = _values("eq"), _values("ne")
     lt_, le_ = _values("lt"), _values("le")
     gt_, ge_ = _values("gt"), _values("ge")
+    not_equal_, heaviside_ = ne_, _values("heaviside")
+    less_, less_equal_, greater_, greater_equal_ = lt_, le_, gt_, ge_
     logical_and_, logical_or_ = _values("logical_and"), _values("logical_or")
     logical_not_, logical_xor_ = _values("logical_not"), _values("logical_xor")
     bitwise_and_, bitwise_or_ = _values("bitwise_and"), _values("bitwise_or")
@@ -91,4 +92,5 @@ class InPlaceForms(Variable):
     bitwise_left_shift_, bitwise_right_shift_ = _values("bitwise_left_shift"), _values("bitwise_right_shift")
 
     squeeze_, unsqueeze_ = _shape("squeeze"), _shape("unsqueeze")
-    transpose_, t_ = _shape("transpose"), _shape("t")
+    transpose_ = swapaxes_ = swapdims_ = _shape("transpose")
+    t_ = _shape("t")
