@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import quiet
 from .backend import BY_ARRAY, as_array
-from .dtypes import BY_RAW, REAL, float32, of
+from .dtypes import BY_RAW, INTEGERS, NOT_COMPLEX, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
 from .graph import Meta, Node, Variable, follow, wrap
 from .modes import NO_GRAD, SPECIAL, active, thread
@@ -320,7 +320,7 @@ def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
 
 
 def make_call(op: Op, inference: bool = False) -> Any:
-    """The function that calls `op` on tensors in the ordinary case: one or two inputs of one real dtype.
+    """The function that calls `op` on tensors in the ordinary case: inputs of one dtype, which is the result's.
 
     For `inference` mode it makes inference tensors, and never records.
     """
@@ -329,25 +329,31 @@ def make_call(op: Op, inference: bool = False) -> Any:
         "meta": meta, "run": quiet.run, "as_array": as_array, "new": object.__new__, "special": op.special, "follow": follow,
         "Tensor": Variable._inference if inference else Variable._result,
         "_Node": op.node if op.formulas else None, "share": share, "op": op,
-        "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) == 2 else None,
+        "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) > 1 else None,
+        "EXACT": REAL if op.result == "float" else NOT_COMPLEX, "INTEGERS": INTEGERS,
         **{f"default_{p}": value for p, value in op.params.items()},
     }  # fmt: skip
     inputs, arity = op.inputs, len(op.inputs)
-    edges = ["_edge0", "_edge1"][:arity]
+    edges, raws = [f"_edge{i}" for i in range(arity)], [f"_raw{i}" for i in range(arity)]
     record = ["_out._edge = None"]
     if op.formulas:
         record = [
             f"if {' and '.join(f'{e} is None' for e in edges)} or (active and thread.mode & {NO_GRAD}):",
             "    _out._edge = None",
             "    return _out",
-            *(_BROADCAST_NODE if op.broadcasts and arity == 2 else ["_out._edge = _n = _Node()"]),
+            *(_broadcast_node(raws) if op.broadcasts and arity > 1 else ["_out._edge = _n = _Node()"]),
             f"_n.edges = ({', '.join(edges)},)",
             "_n.hooks = None",
-            *op.saves.fill(["_raw0", "_raw1"], edges),
+            *op.saves.fill(raws, edges),
         ]
     if op.view:
         record = [f"share({inputs[0]}, _out, op, ({''.join(f'{p}, ' for p in op.params)}))", *record]
-    operands = _two_operands(op) if arity == 2 else _one_operand(op)
+    operands = (
+        _one_operand(op) if arity == 1
+        else _elementwise_operands(op) if op.broadcasts and (arity > 2 or len(op.promotes) < arity)
+        else _two_or_numbers(op) if op.broadcasts
+        else _operands_alike(op)
+    )  # fmt: skip
     enter = [
         f"    if active and thread.mode & {SPECIAL}:",
         f"        return special({', '.join([*inputs, *op.params])})",
@@ -363,7 +369,7 @@ def make_call(op: Op, inference: bool = False) -> Any:
         *enter,
         "    try:",
         *(f"        {line}" for line in operands),
-        f"        _t = type(_x); y = run(kernels[_t], {', '.join(['_raw0', '_raw1'][:arity] + list(op.params))})",
+        f"        _t = type(_x); y = run(kernels[_t], {', '.join([*raws, *op.params])})",
         "    except Exception:",
         f"        return general({', '.join([*inputs, *op.params])})",
         "    if type(y) is not _t:",
@@ -376,17 +382,19 @@ def make_call(op: Op, inference: bool = False) -> Any:
     return define("\n".join(lines), namespace, f"call of {op.name}")[op.python_name]
 
 
-#: Where the shapes differ, the node that undoes the broadcasting.
-_BROADCAST_NODE = [
-    "if _alike:",
-    "    _n = _Node()",
-    "else:",
-    "    _n = _Adapted(); _n.input_metas = meta(_raw0), meta(_raw1); _n.conjugate = False",
-    "_out._edge = _n",
-]
+def _broadcast_node(raws: list[str]) -> list[str]:
+    """The node; where the shapes differ, one that undoes the broadcasting."""
+    return [
+        "if _alike:",
+        "    _n = _Node()",
+        "else:",
+        f"    _n = _Adapted(); _n.input_metas = {', '.join(f'meta({r})' for r in raws)}; _n.conjugate = False",
+        "_out._edge = _n",
+    ]
+
 
 #: float32 is asked about first, since a look into a set costs 0.04 µs.
-_UNCOMMON = "_d is not FLOAT32 and _d not in REAL"
+_UNCOMMON = "_d is not FLOAT32 and _d not in EXACT"
 
 
 def _one_operand(op: Op) -> list[str]:
@@ -394,28 +402,76 @@ def _one_operand(op: Op) -> list[str]:
     return [f"_x = _raw0 = {a}._raw; _d = _x.dtype; _edge0 = {a}._edge", f"if {_UNCOMMON}: raise TypeError"]
 
 
-def _two_operands(op: Op) -> list[str]:
-    """The statements that find `_raw0`, `_raw1` and their edges: two tensors alike, or a tensor and a Python number."""
-    a, b = op.inputs
-    unlike = "type(_raw1) is not type(_x) or _raw1.dtype is not _d"
-    tensors = [
-        f"_x = _raw0 = {a}._raw; _raw1 = {b}._raw; _d = _x.dtype; _edge0 = {a}._edge; _edge1 = {b}._edge",
+def _operands_alike(op: Op) -> list[str]:
+    """The statements that find `_raw0`, …, `_x` among them, and their edges, of tensors of one dtype."""
+    a, *others = op.inputs
+    rest = [(f"_raw{i}", f"_edge{i}", name) for i, name in enumerate(others, 1)]
+    unlike = " or ".join(f"type({r}) is not type(_x) or {r}.dtype is not _d" for r, _, _ in rest)
+    return [
+        f"_x = _raw0 = {a}._raw; _d = _x.dtype; _edge0 = {a}._edge",
+        *(f"{r} = {name}._raw; {e} = {name}._edge" for r, e, name in rest),
         f"if {_UNCOMMON} or {unlike}: raise TypeError",
     ]
-    if not op.broadcasts:
-        return tensors
+
+
+def _two_or_numbers(op: Op) -> list[str]:
+    """The same of two tensors alike, or a tensor and a Python number; `_alike` says whether shapes are."""
+    a, b = op.inputs
     return [
         f"_ta = type({a}); _tb = type({b})",
-        # NumPy takes a float 0.1 µs faster than an int, and the other operand is of a real dtype.
         "if _tb is float or _tb is int:",
-        f"    _x = _raw0 = {a}._raw; _d = _x.dtype; _edge0 = {a}._edge",
-        f"    _raw1 = {b} if _tb is float else float({b}); _edge1 = None; _alike = True",
-        f"    if {_UNCOMMON}: raise TypeError",
+        f"    _x = _raw0 = {a}._raw; _d = _x.dtype; _edge0 = {a}._edge; _edge1 = None; _alike = True",
+        *(f"    {line}" for line in _number(op, "_raw1", b, "_tb")),
         "elif _ta is float or _ta is int:",
-        f"    _raw0 = {a} if _ta is float else float({a}); _edge0 = None; _alike = True",
-        f"    _x = _raw1 = {b}._raw; _d = _x.dtype; _edge1 = {b}._edge",
-        f"    if {_UNCOMMON}: raise TypeError",
+        f"    _x = _raw1 = {b}._raw; _d = _x.dtype; _edge1 = {b}._edge; _edge0 = None; _alike = True",
+        *(f"    {line}" for line in _number(op, "_raw0", a, "_ta")),
         "else:",
-        *(f"    {line}" for line in tensors),
+        *(f"    {line}" for line in _operands_alike(op)),
         "    _alike = _raw1.shape == _x.shape",
     ]
+
+
+def _number(op: Op, raw: str, name: str, kind: str) -> list[str]:
+    """The statements that make a number fit for an array of dtype `_d`."""
+    # NumPy takes a float 0.1 µs faster than an int.
+    whole = f"elif {kind} is int and _d in INTEGERS: {raw} = {name}"
+    return [
+        f"if _d is FLOAT32 or _d in REAL: {raw} = {name} if {kind} is float else float({name})",
+        *([whole] if op.result in ("same", "bool") else []),
+        "else: raise TypeError",
+    ]
+
+
+def _elementwise_operands(op: Op) -> list[str]:
+    """The same of more tensors, of which some do not take part in promotion, and numbers, of a real dtype."""
+    lines, arrays = [], []
+    for i, name in enumerate(op.inputs):
+        raw, edge = f"_raw{i}", f"_edge{i}"
+        if name in op.promotes:
+            lines += [
+                f"_k = type({name})",
+                f"if _k is float or _k is int: {raw} = float({name}); {edge} = None",
+                f"else: {raw} = {name}._raw; {edge} = {name}._edge",
+            ]
+            arrays.append(raw)
+        else:
+            lines.append(f"{raw} = {name}._raw; {edge} = {name}._edge")
+    leader = "".join(f"{r} if type({r}) is not float else " for r in arrays[:-1]) + arrays[-1]
+    lines += [
+        f"_x = {leader}; _d = _x.dtype; _s = _x.shape; _alike = True",
+        "if _d is not FLOAT32 and _d not in REAL: raise TypeError",
+    ]
+    for i, name in enumerate(op.inputs):
+        raw = f"_raw{i}"
+        if name in op.promotes:
+            lines += [
+                f"if type({raw}) is not float:",
+                f"    if type({raw}) is not type(_x) or {raw}.dtype is not _d: raise TypeError",
+                f"    if {raw}.shape != _s: _alike = False",
+            ]
+        else:
+            lines += [
+                f"if type({raw}) is not type(_x): raise TypeError",
+                f"if {raw}.shape != _s: _alike = False",
+            ]
+    return lines

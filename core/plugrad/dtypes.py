@@ -76,8 +76,10 @@ ALL = (
 
 #: From the dtype object of an array library to ours.
 BY_RAW: dict[Any, dtype] = {}
-#: The raw dtypes that the fast path of an op serves: real floating point.
+#: The raw dtypes of real floating point, of integers, and of both and bool: what the fast paths of ops serve.
 REAL: set[Any] = set()
+INTEGERS: set[Any] = set()
+NOT_COMPLEX: set[Any] = set()
 #: The raw dtypes whose derivatives follow the conjugate convention.
 COMPLEX: set[Any] = set()
 
@@ -87,8 +89,12 @@ def register(raw: Any, dt: dtype) -> None:
     BY_RAW[raw] = dt
     if dt.category == FLOAT:
         REAL.add(raw)
+    elif dt.category == INTEGER:
+        INTEGERS.add(raw)
     elif dt.category == COMPLEX_:
         COMPLEX.add(raw)
+    if dt.category != COMPLEX_:
+        NOT_COMPLEX.add(raw)
 
 
 for _dt in ALL:

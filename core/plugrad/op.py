@@ -167,8 +167,7 @@ class Op:
 
     def _first_call(self, *args: Any, **params: Any) -> Any:
         """Put the generated fast path, where there is one, in the place of `call`."""
-        alike = len(self.inputs) == 1 or (len(self.inputs) == 2 and self.promotes == frozenset(self.inputs))
-        if alike and not self.variadic and not self.outputs:
+        if not self.variadic and not self.outputs:
             self.call = codegen.make_call(self)
         else:
             self.call = self.general
