@@ -7,7 +7,7 @@ prehooks of the node, the node, its hooks.
 
 from __future__ import annotations
 
-import weakref
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -57,8 +57,13 @@ class RemovableHandle:
 def of_node(node: Node) -> Hooks:
     """The hooks of a node, made at the first call."""
     if node.hooks is None:
-        node.hooks = Hooks()
+        with _lock:  # two threads may hook to one tensor
+            if node.hooks is None:
+                node.hooks = Hooks()
     return node.hooks
+
+
+_lock = threading.RLock()
 
 
 def call_after(node: Node) -> dict[Any, Any]:
@@ -119,12 +124,6 @@ def _replaced(hook: Any, old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
     return new
 
 
-class Task:
-    """One backward: a key of its `counts` that dies with it."""
-
-    __slots__ = ("__weakref__",)
-
-
 def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: Any) -> Any:
     """`g` as the hooks of a tensor leave it; they see tensors, and record only if the backward is recorded."""
     if not hooks.tensor and hooks.retain is None:
@@ -167,27 +166,22 @@ class MultiGradHook:
 
     def __init__(self, edges: list[Node], function: Callable[[Any], None], first: bool) -> None:
         self.edges, self.function, self.first = edges, function, first
-        #: The backward that goes on, and what has arrived; a backward that broke off is forgotten by the next.
-        self._task: weakref.ref[Task] | None = None
-        self._arrived: list[Any] = []
-        self._missing = 0
 
     def arrive(self, i: int, g: Any, counts: Any, needed: Any) -> None:
-        """Note that the gradient `g` of tensor `i` has arrived in the backward that walks `counts`."""
-        if Task not in counts:
-            counts[Task] = Task()
-        task = counts[Task]
-        if self._task is None or self._task() is not task:
-            self._task = weakref.ref(task)
-            self._arrived = [None] * len(self.edges)
+        """Note that the gradient `g` of tensor `i` has arrived in the backward that walks `counts`.
+
+        What has arrived is kept in `counts`: other backwards, within this one or in other threads, have their own.
+        """
+        if self not in counts:
             expected = [edge for edge in self.edges if edge in counts and (needed is None or edge in needed)]
-            self._missing = 1 if self.first else len(expected)
-        if self._missing == 0:  # the first was there before
+            counts[self] = [None] * len(self.edges), 1 if self.first else len(expected)
+        arrived, missing = counts[self]
+        if missing == 0:  # the first was there before
             return
-        self._arrived[i] = g
-        self._missing -= 1
-        if self._missing == 0:
-            arrived, self._arrived = self._arrived, []
+        arrived[i] = g
+        counts[self] = arrived, missing - 1
+        if missing == 1:
+            counts[self] = [], 0
             self.function(g if self.first else arrived)
 
 

@@ -18,7 +18,20 @@ SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE, STRICT = 4, 8, 16, 32, 64
 SPECIAL = INFERENCE | SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
 
 
+class _Farewell:
+    """Dies with its thread, which then is no longer active."""
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
+
+    def __del__(self) -> None:
+        active.pop(self._thread, None)
+
+
 class _ThreadModes(threading.local):
+    def __init__(self) -> None:
+        self._farewell = _Farewell()
+
     mode = 0
     #: (pack, unpack), innermost last; and why there must be none.
     saved_tensors_hooks: tuple[Any, ...] = ()
@@ -26,21 +39,21 @@ class _ThreadModes(threading.local):
     anomaly_checks_nan = True
 
 
+#: The threads whose mode is not 0; an op looks at its own thread only if there are any. One too many costs time and
+#: nothing else; one too few would be wrong, so it is entered before its mode is set, and taken out afterwards.
+active: dict[int, bool] = {}
 #: The mode of the calling thread: bits, 0 in the ordinary state.
 thread = _ThreadModes()
-#: The threads whose mode is not 0; an op looks at its own thread only if there are any. A thread that ended in
-#: such a mode stays in here, which costs time and nothing else.
-active: dict[int, bool] = {}
 
 
 def set_mode(mode: int) -> int:
     """Set the mode of the calling thread; returns what it was."""
     was = thread.mode
     if mode != was:
-        thread.mode = mode
         if mode:
             active[get_ident()] = True
-        else:
+        thread.mode = mode
+        if not mode:
             active.pop(get_ident(), None)
     return was
 

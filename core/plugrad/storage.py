@@ -9,6 +9,7 @@ still needs the old values. If one does, the graph keeps the old memory and the 
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from typing import Any
 
@@ -45,6 +46,7 @@ class View:
 
 
 reference = weakref.ref
+_NEVER = sys.maxsize
 Step = tuple[Any, tuple[Any, ...], int | None]
 
 
@@ -76,16 +78,26 @@ class Storage:
 
     def add(self, tensor: Variable) -> None:
         """Enter a tensor that shares this memory."""
-        members = self._members
-        if len(members) >= self._prune_at:
-            members = self._members = [m for m in members if m[1]() is not None]
-            if 2 * len(members) > self._prune_at:
-                self._settle()
-                members = self._members
-            self._prune_at = 2 * len(members) + 16
-        members.append((reference(tensor), reference(tensor._raw)))
+        if len(self._members) >= self._prune_at:
+            self._prune()
+        member = reference(tensor), reference(tensor._raw)
+        self._members.append(member)  # in one step: threads may make views of one tensor
         self.plain = False
         tensor._storage = self
+
+    def _prune(self) -> None:
+        """Forget members that are dead; meanwhile other threads may enter more."""
+        limit, self._prune_at = self._prune_at, _NEVER  # in one step: one thread prunes at a time
+        if limit == _NEVER:
+            return
+        try:
+            found = self._members.copy()
+            live = [m for m in found if m[1]() is not None]
+            self._members[: len(found)] = live
+            if 2 * len(live) > limit:
+                self._settle()
+        finally:
+            self._prune_at = 2 * len(self._members) + 16
 
     def lend(self, raw: Any) -> Any:
         """An array over the memory of `raw` for somebody outside: the memory cannot move while it is in use."""
@@ -129,7 +141,8 @@ class Storage:
 
     def _settle(self) -> list[tuple[Any, Any]]:
         """The members that live, as (tensor or None, array); arrays that graphs alone hold become orphans."""
-        found = [(None if t is None else t(), r(), t is None) for t, r in self._members]
+        members = self._members.copy()
+        found = [(None if t is None else t(), r(), t is None) for t, r in members]
         known = {id(getattr(raw, "base", None)) for _, raw, _ in found if raw is not None}
         known.update(lender for array, lender in self._lent if array() is not None)
         live = []
@@ -142,7 +155,8 @@ class Storage:
                 self._orphans = self._orphans or Orphans()
                 self._orphans.add(raw)
         if len(live) < len(found):
-            self._members = [(None if t is None else weakref.ref(t), weakref.ref(raw)) for t, raw in live]
+            entries = [(None if t is None else weakref.ref(t), weakref.ref(raw)) for t, raw in live]
+            self._members[: len(found)] = entries  # behind these another thread may have entered more
         return live
 
     def arrays(self) -> list[Any]:
@@ -192,9 +206,14 @@ def of(tensor: Variable) -> Storage:
     try:
         return tensor._storage
     except AttributeError:
-        storage = Storage()
-        storage.add(tensor)
-        return storage
+        with _making:
+            if not hasattr(tensor, "_storage"):  # in another thread meanwhile
+                Storage().add(tensor)
+        return tensor._storage
+
+
+#: Held while a tensor gets its storage.
+_making = threading.RLock()
 
 
 #: From the `id` of an array outside to the array and the storage of its memory, kept for tensors to come.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import creation, dtypes, engine, hooks, levels, ops, storage, writes
-from .accumulate import AccumulateGrad
+from .accumulate import AccumulateGrad, lock
 from .backend import BY_ARRAY, Backend
 from .device import device
 from .dtypes import dtype
@@ -227,9 +227,10 @@ class Tensor(Methods, Variable, result=True):
         self._grad = None
 
     def _accumulate(self, g: Any, recorded: bool) -> None:
-        self._grad = self.grad  # unset on a tensor that is no leaf
         end = AccumulateGrad(self)
-        (end.backward_recorded if recorded else end.backward)(g)
+        with lock:
+            self._grad = self.grad  # unset on a tensor that is no leaf
+            (end.backward_recorded if recorded else end.backward)(g)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate tensor in its `.grad`."""
@@ -241,8 +242,9 @@ class Tensor(Methods, Variable, result=True):
             def keep(g: Tensor) -> None:
                 tensor = this()
                 if tensor is not None:
-                    kept = tensor.grad
-                    tensor._grad = kept + g if kept is not None else g if g.requires_grad else g.clone()
+                    with lock:
+                        kept = tensor.grad
+                        tensor._grad = kept + g if kept is not None else g if g.requires_grad else g.clone()
 
             hooks.of_node(self._edge).retain = keep
 
