@@ -56,9 +56,11 @@ class AccumulateGrad(Node):
                 quiet.call(ops.add.writer(type(x)), x, g, x)
             else:
                 leaf._grad = grad + wrap(backend.asarray(g))
-        finally:
+        except BaseException:
             if lock._is_owned():
                 lock.release()
+            raise
+        lock.release()
         return ()
 
     consume = backward

@@ -7,7 +7,7 @@ from typing import Any
 
 from .backend import BY_ARRAY, as_array
 from .graph import Node, Port, Variable, wrap
-from .modes import ANOMALY, active, set_mode, thread
+from .modes import ANOMALY, active, set_mode, thread, tidy
 from .strict import user_frame, user_place
 
 
@@ -22,11 +22,13 @@ def has_nan(value: Any) -> bool:
         return False
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
-    mode = set_mode(0)
+    was = thread.mode
     try:
+        set_mode(0)
         return tensor.isnan().any().item()
     finally:
-        set_mode(mode)
+        thread.mode = was  # in one step: see `tidy`
+        tidy()
 
 
 def after_forward(name: str, inputs: Iterable[Any], outputs: Iterable[Any], node: Node | None) -> None:

@@ -17,7 +17,7 @@ from .dtypes import COMPLEX, of
 from .errors import DeviceError
 from .graph import GradientEdge, Meta, Node, Variable, wrap
 from .hooks import run_prehooks, run_tensor_hooks
-from .modes import ANOMALY, active, set_recording, thread
+from .modes import ANOMALY, NO_GRAD, active, set_recording, thread, tidy
 from .op import conform
 
 
@@ -271,11 +271,13 @@ def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: An
         return differentiate(roots, cotangents, recorded=False, **options)
     # Inside of transforms every backward is a computation on tensors, which go to their levels by themselves.
     cotangents = [g if g is None or isinstance(g, Variable) else wrap(g) for g in cotangents]
-    before = set_recording(recorded)
+    was = thread.mode
     try:
+        set_recording(recorded)
         return differentiate(roots, cotangents, recorded=True, **options)
     finally:
-        set_recording(before)
+        thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+        tidy()
 
 
 def _sequence(tensors: Any) -> Sequence[Any]:

@@ -29,7 +29,7 @@ from .codegen import meta
 from .errors import InPlaceError
 from .function_node import INTERMEDIATE, FunctionCtx
 from .graph import Variable, wrap
-from .modes import ANOMALY, NAN_SAFE, SOURCE_LINES, SPECIAL, active, set_recording, thread
+from .modes import ANOMALY, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, active, set_recording, thread, tidy
 from .nan_safety import guarded
 from .op import OPS, check_saved
 from .saved import Packed, current
@@ -150,12 +150,12 @@ class Function:
         looked_at, ctx = ctx is not None, cls._node() if ctx is None else ctx
         edges = tuple([a._edge if isinstance(a, Variable) else None for a in args])
         ctx.needs_input_grad = tuple([e is not None for e in edges])
-        before = set_recording(False)
-        recorded = before and any(ctx.needs_input_grad)
+        was = thread.mode
+        recorded = not was & NO_GRAD and any(ctx.needs_input_grad)
         versions = [_version(a) for a in args] if recorded else []
         try:
+            set_recording(forward is not None and not was & NO_GRAD)
             if forward is not None:
-                set_recording(before)
                 result = forward(*args)
                 set_recording(False)
                 cls.setup_context(ctx, args, result)
@@ -165,7 +165,8 @@ class Function:
             else:
                 result = cls.forward(ctx, *args)
         finally:
-            set_recording(before)
+            thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+            tidy()
         if not looked_at:
             ctx.saved_for_forward = ()  # an output among them would hold the node that holds it
         single = not isinstance(result, tuple)
@@ -380,12 +381,14 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def not_recorded(ctx: Any, *grads: Any) -> Any:
-        recorded = set_recording(False)
+        was = thread.mode
         try:
+            set_recording(False)
             results = backward(ctx, *grads)
         finally:
-            set_recording(recorded)
-        if not recorded:
+            thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+            tidy()
+        if was & NO_GRAD:
             return results
         results = results if isinstance(results, tuple) else (results,)
         return tuple(_undifferentiable(ctx, grads, r) if isinstance(r, Variable) else r for r in results)

@@ -9,7 +9,7 @@ from . import dtypes
 from .backend import BY_ARRAY, as_array
 from .errors import DeviceError, GraphFreedError
 from .graph import Meta, Node, Port, Variable, wrap
-from .modes import is_grad_enabled, set_recording
+from .modes import NO_GRAD, is_grad_enabled, set_recording, thread, tidy
 from .op import conform
 from .saved import Packed
 
@@ -152,14 +152,16 @@ class FunctionCtx(Node):
         if self.materialize_grads and any(g is None for g in gs):
             gs = self._materialized(gs)
         backward = self._function._backward()
-        before = set_recording(recorded and is_grad_enabled())
+        was = thread.mode
         try:
+            set_recording(recorded and is_grad_enabled())
             if self._function.boxed_grads_call:
                 results = backward(self, list(gs))
             else:
                 results = backward(self, *gs)
         finally:
-            set_recording(before)
+            thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+            tidy()
         return self._checked(results if isinstance(results, tuple) else (results,))
 
     def _materialized(self, gs: list[Any]) -> list[Any]:

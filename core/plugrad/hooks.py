@@ -14,7 +14,7 @@ from typing import Any
 from .backend import BY_ARRAY, as_array
 from .dtypes import of
 from .graph import Node, Variable, wrap
-from .modes import is_grad_enabled, set_recording
+from .modes import NO_GRAD, is_grad_enabled, set_recording, thread, tidy
 
 
 class Hooks:
@@ -93,13 +93,15 @@ def _then_hooks(cls: type[Node], name: str) -> Callable[..., Any]:
         if node.hooks is None or not node.hooks.after:
             return grads
         outputs = _tensors(g if type(g) is list else [g], recorded)
-        before = set_recording(recorded and is_grad_enabled())
+        was = thread.mode
         try:
+            set_recording(recorded and is_grad_enabled())
             inputs = _tensors(grads, recorded)
             for hook in list(node.hooks.after.values()):
                 inputs = _replaced(hook, inputs, hook(inputs, outputs))
         finally:
-            set_recording(before)
+            thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+            tidy()
         return inputs if recorded else tuple(None if x is None else x._raw for x in inputs)
 
     return call
@@ -128,8 +130,9 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
     """`g` as the hooks of a tensor leave it; they see tensors, and record only if the backward is recorded."""
     if not hooks.tensor and hooks.retain is None:
         return g
-    before = set_recording(recorded and is_grad_enabled())
+    was = thread.mode
     try:
+        set_recording(recorded and is_grad_enabled())
         tensor = g if recorded else wrap(as_array(g))
         for hook in list(hooks.tensor.values()):
             result = hook.arrive(tensor, counts, needed) if type(hook) is OneOfMany else hook(tensor)
@@ -139,7 +142,8 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
         if hooks.retain is not None:
             hooks.retain(tensor)
     finally:
-        set_recording(before)
+        thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+        tidy()
     return tensor if recorded else tensor._raw
 
 
@@ -148,13 +152,15 @@ def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
     if not hooks.before:
         return g
     several = type(g) is list
-    before = set_recording(recorded and is_grad_enabled())
+    was = thread.mode
     try:
+        set_recording(recorded and is_grad_enabled())
         tensors = _tensors(g if several else [g], recorded)
         for hook in list(hooks.before.values()):
             tensors = _replaced(hook, tensors, hook(tensors))
     finally:
-        set_recording(before)
+        thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+        tidy()
     gs = [x if x is None or recorded else x._raw for x in tensors]
     if not several:
         return gs[0]

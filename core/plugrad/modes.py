@@ -58,6 +58,18 @@ def set_mode(mode: int) -> int:
     return was
 
 
+def tidy() -> None:
+    """Make `active` say what the mode of the calling thread is, which somebody has just set to what it was before.
+
+    Who sets a mode for a while calls `set_mode` or `set_recording` within `try`; then, as the first thing in `finally`,
+    sets `thread.mode`, and calls this. Ctrl-C comes at the entry of a function, and leaves the mode right even there.
+    """
+    if thread.mode:
+        active[get_ident()] = True
+    else:
+        active.pop(get_ident(), None)
+
+
 def set_recording(enabled: bool) -> bool:
     """Switch recording on or off in the calling thread; returns what it was."""
     was = thread.mode
@@ -84,11 +96,13 @@ class _GradMode:
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
-            before = set_recording(self.enabled)
+            was = thread.mode
             try:
+                set_recording(self.enabled)
                 return function(*args, **kwargs)
             finally:
-                set_recording(before)
+                thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+                tidy()
 
         return in_mode
 

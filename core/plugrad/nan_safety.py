@@ -20,7 +20,7 @@ from typing import Any
 from . import quiet
 from .backend import BY_ARRAY, as_array
 from .graph import Node, Variable
-from .modes import NAN_SAFE, Switch, set_mode, thread
+from .modes import NAN_SAFE, Switch, set_mode, thread, tidy
 
 
 class nan_safe(Switch):
@@ -60,10 +60,10 @@ def _guarded(
     recorded = name == "backward_recorded"
 
     def safe(node: Any, g: Any) -> tuple[Any, ...]:
-        mode = (
-            set_mode(thread.mode | NAN_SAFE) if recorded else 0
-        )  # the derivative's derivative is to be safe, too
+        was = thread.mode
         try:
+            if recorded:  # the derivative's derivative is to be safe, too
+                set_mode(was | NAN_SAFE)
             grads = apply(node, g)
             arrived = [x for x in (g if type(g) is list else [g]) if x is not None]
             return tuple(
@@ -72,7 +72,8 @@ def _guarded(
             )
         finally:
             if recorded:
-                set_mode(mode)
+                thread.mode = was  # in one step: see `tidy`
+                tidy()
 
     safe.__name__ = name
     return safe

@@ -13,7 +13,7 @@ from .backend import BY_ARRAY
 from .dtypes import of
 from .errors import GraphFreedError
 from .graph import Node, Variable, wrap
-from .modes import SAVED_TENSORS_HOOKS, active, set_mode, set_recording, thread
+from .modes import NO_GRAD, SAVED_TENSORS_HOOKS, active, set_mode, thread, tidy
 
 Pair = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
@@ -82,13 +82,13 @@ class Packed:
 
 
 def _without_hooks(hook: Callable[[Any], Any], value: Any) -> Any:
-    mode, recording = thread.mode, set_recording(False)
-    set_mode(thread.mode & ~SAVED_TENSORS_HOOKS)
+    was = thread.mode
     try:
+        set_mode(was & ~SAVED_TENSORS_HOOKS | NO_GRAD)
         return hook(value)
     finally:
-        set_mode(mode)
-        set_recording(recording)
+        thread.mode = was  # in one step: see `tidy`
+        tidy()
 
 
 def packing(cls: type[Node]) -> type[Node]:

@@ -15,7 +15,7 @@ from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
-from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread
+from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread, tidy
 from .storage import Step, follow
 
 
@@ -139,8 +139,9 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
     views = storage.of(base).views_of(base)
     if not views:
         return
-    recording = set_recording(True)
+    was = thread.mode
     try:
+        set_recording(True)
         for v in views:
             old = v._edge
             if v._view.function is not None:
@@ -149,7 +150,8 @@ def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None
                 v._edge = None if base._edge is None else v._view.of(wrap(base._raw, base._edge))._edge
             _go_on_retaining(old, v._edge)
     finally:
-        set_recording(recording)
+        thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+        tidy()
 
 
 def turn(tensor: Any, compute: Callable[[], Any], back: Callable[[Any], Any], name: str) -> Any:

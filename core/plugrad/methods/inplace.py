@@ -12,7 +12,7 @@ from typing import Any
 from .. import creation, dtypes, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable
-from ..modes import NO_GRAD, active, set_recording, thread
+from ..modes import NO_GRAD, active, set_recording, thread, tidy
 from ..op import Op
 from ..writes import is_recorded
 
@@ -72,11 +72,13 @@ def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
         raws = [a._raw if isinstance(a, Variable) else a for a in args]  # only now: see `prepare_write`
         quiet.call(op.writer(type(x)), x, *raws, x)
         return tensor
-    before = set_recording(False)
+    was = thread.mode
     try:
+        set_recording(False)
         y = op(tensor, *args)
     finally:
-        set_recording(before)
+        thread.mode = thread.mode & ~NO_GRAD | was & NO_GRAD  # in one step: see `tidy`
+        tidy()
     return replace(tensor, y, name)
 
 
