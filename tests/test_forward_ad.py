@@ -131,22 +131,12 @@ def test_what_make_dual_gives() -> None:
         (fwAD.enter_dual_level, RuntimeError, "Nested forward mode AD is not supported"),
         (lambda: fwAD.exit_dual_level(level=3), RuntimeError, "not the last one that was created"),
         (lambda: fwAD.unpack_dual(1.0), TypeError, "must be Tensor, not float"),
-        (lambda: dual().clone()[0:1].mul_(2), NotImplementedError, r"write into a \.clone\(\)"),
     ],
-    ids=["size", "int primal", "int tangent", "twice", "nested", "exit", "number", "write into a view"],
+    ids=["size", "int primal", "int tangent", "twice", "nested", "exit", "number"],
 )  # fmt: skip
 def test_refusals(f: Callable[[], Any], error: type[Exception], text: str) -> None:
-    with fwAD.dual_level():
-        if "view" in text or "clone" in text:
-            base = dual().clone()
-            view = base[0:1]
-            with pytest.raises(error, match=text):
-                view.mul_(2)
-            with pytest.raises(error, match=text):
-                base.mul_(2)
-            return
-        with pytest.raises(error, match=text):
-            f()
+    with fwAD.dual_level(), pytest.raises(error, match=text):
+        f()
 
 
 def test_refusals_without_a_level() -> None:
@@ -348,9 +338,10 @@ def test_refusals_of_functions(f: Callable[[Any], Any], error: type[Exception], 
 def test_a_tensor_that_escapes_is_refused() -> None:
     escaped: list[Any] = []
     jvp(lambda x: escaped.append(x) or x, (tensor(1.0),), (tensor(1.0),))
-    for use in (lambda t: t + 1, lambda t: t * tensor(1.0), lambda t: t.item(), repr, lambda t: t.numpy()):
+    for use in (lambda t: t + 1, lambda t: t * tensor(1.0), lambda t: t.item(), lambda t: t.numpy()):
         with pytest.raises(RuntimeError, match="is used after forward mode has ended"):
             use(escaped[0])
+    assert "has ended" in repr(escaped[0])
 
 
 # --- custom Functions -----------------------------------------------------------------------------------------

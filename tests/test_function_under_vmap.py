@@ -163,15 +163,15 @@ class Dirty(Bare):
     ("function", "error", "text"),
     [
         (Bare, RuntimeError, "You tried to vmap over Bare, but it does not have vmap support"),
-        (Both, RuntimeError, "it has both generate_vmap_rule=True and an overriden vmap staticmethod"),
+        (Both, RuntimeError, "it has both generate_vmap_rule=True and an overridden vmap staticmethod"),
         (
             Combined,
             RuntimeError,
-            "Combined: in order to use an autograd.Function with vmap, it must override the setup_context",
+            "Combined: In order to use an autograd.Function with functorch transforms",
         ),
         (OneReturn, RuntimeError, "Expected the vmap staticmethod of OneReturn to have two returns"),
-        (Misfit, RuntimeError, "Misfit.vmap: returned an incompatible (out_dims, output) tuple"),
-        (NoBatch, RuntimeError, "NoBatch.vmap: an output of shape (1, 2) has no batch of 3 at out_dim 0"),
+        (Misfit, RuntimeError, "Misfit.vmap: returned an incompatible (output, out_dims)"),
+        (NoBatch, RuntimeError, "NoBatch.vmap: out_dims says 0 for an output of shape [1, 2]"),
         (Dirty, NotImplementedError, "mark_dirty under vmap is not supported: return a new tensor"),
     ],
 )

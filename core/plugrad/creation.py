@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, quiet, storage
+from . import dtypes, levels, quiet, storage
 from .backend import for_array, for_device
 from .device import device as Device
 from .dtypes import dtype as Dtype
@@ -311,19 +311,19 @@ def _like(input: Any, dtype: Any, device: Any) -> tuple[Size, Dtype, Any]:
 def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """A tensor of unspecified values with the shape, dtype and device of `input`."""
     shape, dt, where = _like(input, dtype, device)
-    return empty(shape, dtype=dt, device=where, requires_grad=requires_grad)
+    return levels.like(input, empty(shape, dtype=dt, device=where, requires_grad=requires_grad))
 
 
 def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Zeros with the shape, dtype and device of `input`."""
     shape, dt, where = _like(input, dtype, device)
-    return zeros(shape, dtype=dt, device=where, requires_grad=requires_grad)
+    return levels.like(input, zeros(shape, dtype=dt, device=where, requires_grad=requires_grad))
 
 
 def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
     """Ones with the shape, dtype and device of `input`."""
     shape, dt, where = _like(input, dtype, device)
-    return ones(shape, dtype=dt, device=where, requires_grad=requires_grad)
+    return levels.like(input, ones(shape, dtype=dt, device=where, requires_grad=requires_grad))
 
 
 def full_like(
@@ -331,7 +331,7 @@ def full_like(
 ) -> Any:
     """One value with the shape, dtype and device of `input`."""
     shape, dt, where = _like(input, dtype, device)
-    return full(shape, fill_value, dtype=dt, device=where, requires_grad=requires_grad)
+    return levels.like(input, full(shape, fill_value, dtype=dt, device=where, requires_grad=requires_grad))
 
 
 # --- sequences ----------------------------------------------------------------------------------------------

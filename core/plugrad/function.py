@@ -28,7 +28,7 @@ from .backend import BY_ARRAY
 from .codegen import meta
 from .errors import InPlaceError
 from .function_node import INTERMEDIATE, FunctionCtx
-from .graph import Variable, wrap
+from .graph import Variable
 from .modes import ANOMALY, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, active, set_recording, thread, tidy
 from .nan_safety import guarded
 from .op import OPS, check_saved
@@ -141,11 +141,11 @@ class Function:
         kwargs: dict[str, Any],
         separate: bool,
         ctx: Any = None,
-        forward: Any = None,
+        forward: Callable[..., Any] | None = None,
     ) -> Any:
-        """`apply`, once no transform has a say in it but for the `ctx` that it looks at, or a `forward` of its own.
+        """`apply`, once it is known that no transform has a say in it.
 
-        That `forward` computes, and records, at the levels below.
+        A transform brings the `ctx` that it looks at, or another `forward`.
         """
         looked_at, ctx = ctx is not None, cls._node() if ctx is None else ctx
         edges = tuple([a._edge if isinstance(a, Variable) else None for a in args])
@@ -154,13 +154,9 @@ class Function:
         recorded = not was & NO_GRAD and any(ctx.needs_input_grad)
         versions = [_version(a) for a in args] if recorded else []
         try:
-            set_recording(forward is not None and not was & NO_GRAD)
-            if forward is not None:
-                result = forward(*args)
-                set_recording(False)
-                cls.setup_context(ctx, args, result)
-            elif separate:
-                result = cls.forward(*args)
+            set_recording(False)
+            if separate:
+                result = (cls.forward if forward is None else forward)(*args)
                 cls.setup_context(ctx, args, result)
             else:
                 result = cls.forward(ctx, *args)
@@ -398,17 +394,21 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 def _undifferentiable(ctx: Any, grads: tuple[Any, ...], result: Any) -> Any:
     """`result` with all edges that it would have, had it been recorded."""
-    inputs = [wrap(result._raw, edge) for edge in ctx.edges if edge is not None]
-    return _Undifferentiable.apply(result, ctx.name(), *grads, *inputs)
+    return _Undifferentiable.apply(result, ctx.name(), *grads, *ctx.sources(result))
 
 
 class _Undifferentiable(Function):
     """Its result stands in a recorded derivative, and says so when somebody differentiates it."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Any, name: str, *sources: Any) -> Any:
-        ctx.of = name
+    def forward(x: Any, name: str, *sources: Any) -> Any:
         return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.of = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:

@@ -218,6 +218,10 @@ class FunctionCtx(Node):
             )
         return conform(g, m)
 
+    def sources(self, like: Any) -> list[Any]:
+        """Tensors, their values those of `like`, in the places of the graph that the arguments came from."""
+        return [wrap(like._raw, edge) for edge in self.edges if edge is not None]
+
     def release(self) -> None:
         """Let go of the saved tensors."""
         if self._saved:

@@ -7,7 +7,8 @@ highest of them: the other operands are lifted, that is, put into a raw array of
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .backend import BY_ARRAY, Backend
@@ -58,7 +59,9 @@ class Level:
 
     def type_for(self, raw: Any) -> Any:
         """The class of this level's arrays over tensors of the device of `raw`."""
-        backend: Any = BY_ARRAY[type(raw)]
+        backend: Any = BY_ARRAY.get(type(raw))
+        if backend is None:
+            raise escaped(type(raw))
         base = backend.base if backend.is_transform else backend
         found = self.types.get(base)
         if found is None:
@@ -66,6 +69,13 @@ class Level:
             BY_ARRAY[found] = self.backend(self, base, found)
             self.types[base] = found
         return found
+
+    def check_alive(self) -> None:
+        """Raise if this level has ended."""
+        if not self.alive:
+            raise RuntimeError(
+                f"a tensor of {self.name} is used after {self.name} has ended: return it from the transformed function instead"
+            )
 
     def lift(self, tensor: Any) -> Any:
         """The raw array of this level that stands for a tensor of a level below."""
@@ -88,6 +98,10 @@ class Level:
     def stream(self, stream: Any, name: str) -> Any:
         """The stream of random numbers from which `name` draws inside this level."""
         return stream
+
+    def like(self, raw: Any, made: Any) -> Any:
+        """`made`, a new tensor of the device, as a tensor into which values of the level of `raw` can be written."""
+        return made
 
     def note(self, tensor: Any) -> None:
         """A tensor of this level was made by an op."""
@@ -180,6 +194,17 @@ def pop(level: Level) -> None:
     level.types = {}
 
 
+@contextmanager
+def below(level: Level) -> Iterator[None]:
+    """A context in which `level`, and those above it, have no say."""
+    stack = thread.stack
+    thread.stack = stack[: stack.index(level)]
+    try:
+        yield
+    finally:
+        thread.stack = stack
+
+
 def of(raw: Any) -> Level | None:
     """The level of a raw array; None for one of a device."""
     return getattr(raw, "level", None)
@@ -215,9 +240,30 @@ def lift(tensor: Any, level: Level) -> Any:
     return wrap(level.lift(tensor), tensor._edge if level.keeps_edges else None)
 
 
+def like(tensor: Any, made: Any) -> Any:
+    """`made`, a new tensor of the device, at the levels where `tensor` has a value for each element of a batch."""
+    if not thread.stack or not isinstance(tensor, Variable):
+        return made
+    level = of(tensor._raw)
+    return made if level is None else level.like(tensor._raw, made)
+
+
+def connected(tensor: Any) -> bool:
+    """Whether a tensor, or one that it stands for at a level below, is part of a graph."""
+    if tensor._edge is not None:
+        return True
+    below = [getattr(tensor._raw, name, None) for name in ("value", "primal", "tangent")]
+    return any(isinstance(t, Variable) and connected(t) for t in below)
+
+
+class Stream:
+    """A stream of random numbers that takes tensors, also of a level, where others take arrays."""
+
+
 def escaped(array_type: type) -> Exception:
     """The error for an array of a level that has ended."""
-    name = array_type.level.name if issubclass(array_type, TransformArray) else array_type.__name__
-    return RuntimeError(
-        f"a tensor of {name} is used after {name} has ended: return it from the transformed function instead"
-    )
+    try:
+        array_type.level.check_alive()  # type: ignore[attr-defined]
+    except RuntimeError as error:
+        return error
+    return TypeError(f"no backend knows arrays of type {array_type.__name__}")

@@ -348,10 +348,23 @@ def check_probabilities(p: Any, asked: str) -> None:
         )
 
 
+def chances(p: Any, stream: Any, asked: str) -> Any:
+    """The probabilities in a tensor as `stream` takes them."""
+    if isinstance(stream, levels.Stream):
+        return p
+    if getattr(p._raw, "batched", False):
+        raise RuntimeError(
+            f"vmap: {asked}: randomness='same' is not possible with probabilities that each element of the batch has for "
+            "itself: use randomness='different'"
+        )
+    return p._host()
+
+
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Any:
     """Ones with the probabilities `input`, or with the probability `p` in the shape of `input`, else zeros."""
     if p is not None:
-        return creation.empty_like(input).bernoulli_(p, generator=generator)
+        drawn = stream_for(generator, input.device, "bernoulli").bernoulli(p, tuple(input.shape))
+        return wrap(drawn).to(input.dtype)
     check_probabilities(input, "bernoulli")
-    drawn = stream_for(generator, input.device, "bernoulli").bernoulli(input._host(), tuple(input.shape))
-    return wrap(drawn).to(input.dtype)
+    stream = stream_for(generator, input.device, "bernoulli")
+    return wrap(stream.bernoulli(chances(input, stream, "bernoulli"), tuple(input.shape))).to(input.dtype)

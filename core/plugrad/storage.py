@@ -62,7 +62,7 @@ def follow(steps: tuple[Step, ...], x: Any) -> Any:
 class Storage:
     """The memory that a group of tensors shares: who they are, and who outside knows it."""
 
-    __slots__ = ("_lent", "_members", "_orphans", "_prune_at", "pinned", "plain", "version")
+    __slots__ = ("_lent", "_members", "_orphans", "_prune_at", "behind", "pinned", "plain", "version")
 
     def __init__(self) -> None:
         #: Whether the memory came from outside, whose references nobody can count: then it never moves.
@@ -71,6 +71,8 @@ class Storage:
         #: that tensor alone refers to its array, it can be written without another look.
         self.plain = False
         self.version = 0
+        #: The transform that has a tensor of this memory, from which one was detached; None if there is none.
+        self.behind: Any = None
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
         self._prune_at = 16
@@ -127,6 +129,23 @@ class Storage:
         return not self.handed_out and not any(
             t is not None and t() is not None and t() is not tensor for t, _ in self._members
         )
+
+    def check_family(self, tensor: Variable, op: str) -> None:
+        """Raise where, inside transforms, somebody shares the memory of `tensor` that is neither its base nor a view."""
+        base = tensor._view.base if hasattr(tensor, "_view") else tensor
+        known = [base, *self.views_of(base)]
+        members = [t() for t, _ in self._members if t is not None]
+        if self.handed_out or any(m is not None and all(m is not k for k in known) for m in members):
+            raise NotImplementedError(
+                f"{op}: writing into memory that is shared with a detached tensor, or with NumPy, is not supported inside "
+                "transforms: write into a .clone(), or compute a new tensor"
+            )
+
+    def refresh(self) -> None:
+        """Note that members have got new arrays."""
+        members = [t() for t, _ in self._members if t is not None]
+        self._members = [(reference(t), reference(t._raw)) for t in dict.fromkeys(members) if t is not None]
+        self.plain = False
 
     def rebind(self, tensor: Variable, raw: Any) -> None:
         """Give the one tensor of this storage another array: what graphs have saved of the old one stays."""
@@ -280,13 +299,16 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
     inference = type(tensor) is Variable._inference
     if inference:
         check_inference(op)
-    if BY_ARRAY[type(tensor._raw)].is_transform and (hasattr(tensor, "_view") or storage.views_of(tensor)):
+    if storage.behind is not None and storage.behind.alive:
         raise NotImplementedError(
-            f"{op}: writing into a view, or into a tensor of which there is a view, is not supported inside "
-            "transforms: write into a .clone(), or compute a new tensor"
+            f"{op}: writing into a tensor that was detached from one of {storage.behind.name} is not supported: write into "
+            "a .clone(), or compute a new tensor"
         )
-    if BY_ARRAY[type(tensor._raw)].is_transform:
-        return  # their arrays are immutable: a write makes a new one
+    level = getattr(tensor._raw, "level", None)
+    if level is not None:  # arrays of transforms are immutable: a write makes a new one, see `writes.spread`
+        level.check_alive()
+        storage.check_family(tensor, op)
+        return
     private = storage.is_private(tensor._raw)
     if not private or (storage.pinned and not storage.plain):  # new memory is writable, and dense
         if not BY_ARRAY[type(tensor._raw)].writable(tensor._raw):

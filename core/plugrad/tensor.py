@@ -296,7 +296,12 @@ class Tensor(Methods, Variable, result=True):
     def detach(self) -> Tensor:
         """This tensor outside the graph, sharing its memory."""
         if self._backend.is_transform:
-            return self._raw.detached()
+            other = self._raw.detached()
+            if type(other._raw) is type(self._raw):
+                storage.of(self).add(other)
+            else:
+                storage.of(other).behind = self._raw.level
+            return other
         other = wrap(self._backend.alias(self._raw))
         storage.of(self).add(other)
         return follow(other, self)
@@ -362,6 +367,8 @@ class Tensor(Methods, Variable, result=True):
     # --- text, numbers, copies ----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
+        if levels.of(self._raw) is not None and not self._raw.level.alive:
+            return f"<tensor of {self._raw.level.name}, which has ended>"
         if self._backend.is_transform:
             return self._raw.described(self)
         edge, dt, place = self.grad_fn, self.dtype, self.device

@@ -7,12 +7,13 @@ part of it now comes from elsewhere, and every view of the base gets its edge an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from . import engine, hooks, levels, ops, quiet, storage, strict
 from .backend import BY_ARRAY
-from .dtypes import bool_, can_cast, of
+from .dtypes import bool_, can_cast, int64, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
 from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread, tidy
@@ -20,7 +21,9 @@ from .storage import Step, follow
 
 
 def is_recorded(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
-    """Whether writing `others` into `tensor` belongs to a graph; raises where it must not be done."""
+    """Whether writing `others` into `tensor` goes through `write`: it belongs to a graph, or to a transform."""
+    if levels.thread.stack and levels.highest((tensor, *others)) is not None:
+        return True
     if active and thread.mode & (NO_GRAD | INFERENCE):
         return False
     view = getattr(tensor, "_view", None)
@@ -63,9 +66,23 @@ def check(tensor: Any, name: str) -> None:
         )
 
 
+def _records(tensor: Any, name: str) -> bool:
+    """Whether a write into `tensor` is recorded, as it is outside of no_grad; raises where it must not be done."""
+    if not active or not thread.mode & (NO_GRAD | INFERENCE):
+        check(tensor, name)
+        return True
+    base = tensor._view.base if hasattr(tensor, "_view") else tensor
+    if levels.thread.stack and levels.connected(wrap(base._raw)):
+        raise NotImplementedError(
+            f"{name}: writing under no_grad inside a transform into a tensor that somebody outside of it differentiates is "
+            "not supported: compute a new tensor, or write into a .detach().clone()"
+        )
+    return False
+
+
 def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name: str) -> Any:
     """Let `tensor` become what `compute()`, recorded, returns: a tensor of its shape. Returns `tensor`."""
-    check(tensor, name)
+    recording = _records(tensor, name)
     y = compute()
     shape, dtype = tuple(tensor._raw.shape), tensor.dtype
     if tuple(y._raw.shape) != shape:
@@ -90,7 +107,10 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
     else:
         memory = storage.prepare_write(tensor, name)
         tensor._raw = quiet.call(BY_ARRAY[type(memory)].setitem, memory, ..., raw)
-    advance(tensor, y._edge)
+    if levels.thread.stack:
+        spread(tensor)
+    if recording:
+        advance(tensor, y._edge)
     return tensor
 
 
@@ -102,13 +122,52 @@ def admit(tensor: Any, value: Any, name: str) -> None:
     if level is None or levels.highest((tensor, value)) is levels.of(tensor._raw):
         return
     home = storage.of(tensor)
-    if hasattr(tensor, "_view") or not home.alone(tensor):
+    home.check_family(tensor, name)
+    base = tensor._view.base if hasattr(tensor, "_view") else tensor
+    raw = level.admitted(base, name)
+    for t in (base, *home.views_of(base)):
+        t._raw = raw if t is base else t._view.of(wrap(raw))._raw
+        if not level.keeps_edges:  # what was recorded belongs to the level below
+            t._edge = None
+        level.note(t)
+    home.refresh()
+
+
+def spread(tensor: Any) -> None:
+    """Let all tensors that share memory with `tensor`, if its array is of a transform, show what was written into it."""
+    level, view = levels.of(tensor._raw), getattr(tensor, "_view", None)
+    if level is None:
+        return
+    home, base = storage.of(tensor), tensor if view is None else view.base
+    if view is not None:
+        base._raw = _with_part(base._raw, view.steps, tensor._raw)
+    for v in home.views_of(base):
+        if v is not tensor:
+            v._raw = v._view.of(wrap(base._raw))._raw
+    home.refresh()
+
+
+def _with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
+    """A new array with `part` where `steps` lead to in `raw`, of a transform."""
+    if any(not op.holomorphic or op.name == "bitcast" for op, _, _ in steps):
         raise NotImplementedError(
-            f"{name}: writing a value of {level.name} into a tensor that shares its memory is not supported: "
-            "write into a .clone(), or compute a new tensor"
+            "writing into the real or imaginary part, or into a view of another dtype, is not supported inside "
+            "transforms: compute a new tensor, e.g. with torch.complex"
         )
-    home.rebind(tensor, level.admitted(tensor, name))
-    level.note(tensor)
+    shape, backend = tuple(raw.shape), BY_ARRAY[type(raw)]
+    ones = wrap(backend.base.full((math.prod(shape),), 1, int64))  # type: ignore[attr-defined]
+    numbers = ops.reshape_.call(ops.add.call(ops.cumsum_.call(ones, 0), -1), shape)
+    at = follow(steps, numbers)
+    at = ops.reshape_.call(at, (math.prod(at._raw.shape),))
+    places = backend.base.to_numpy(at._raw).tolist()  # type: ignore[attr-defined]
+    if len(set(places)) < len(places):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    flat = ops.reshape_.call(wrap(raw), (math.prod(shape),))
+    values = ops.reshape_.call(wrap(part), (math.prod(part.shape),))
+    return ops.reshape_.call(ops.index_put.call(flat, values, (at._raw,), False), shape)._raw
 
 
 def _same_layout(a: Any, b: Any) -> bool:
@@ -120,9 +179,13 @@ def assign(
     tensor: Any, steps: tuple[Any, ...], values: Any, key: Any, set_: Callable[[Any], Any], name: str
 ) -> None:
     """Write the part of `tensor` that `steps` lead to by `set_`, recorded; `values` is the tensor there, or None."""
+    recording = _records(tensor, name)
     memory = storage.prepare_write(tensor, name, one_value=values is None, key=key)
     tensor._raw = set_(memory)
-    advance(tensor, None if values is None else values._edge, steps)
+    if levels.thread.stack:
+        spread(tensor)
+    if recording:
+        advance(tensor, None if values is None else values._edge, steps)
 
 
 def advance(tensor: Any, edge: Node | None, steps: tuple[Any, ...] = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from .. import creation, dtypes, ops, storage
+from .. import creation, dtypes, levels, ops, storage
 from ..device import device as Device
 from ..dtypes import dtype as Dtype
 from ..errors import DeviceError
@@ -141,25 +141,29 @@ class Conversion(Variable):
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """Zeros of this dtype and on this device unless given."""
-        return creation.zeros(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        made = creation.zeros(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        return levels.like(self, made)
 
     def new_ones(
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """Ones of this dtype and on this device unless given."""
-        return creation.ones(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        made = creation.ones(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        return levels.like(self, made)
 
     def new_empty(
         self, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """Unspecified values of this dtype and on this device unless given."""
-        return creation.empty(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        made = creation.empty(*sizes, size=size, **_like(self, dtype, device), requires_grad=requires_grad)
+        return levels.like(self, made)
 
     def new_full(
         self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
     ) -> Any:
         """One value, of this dtype and on this device unless given."""
-        return creation.full(size, fill_value, **_like(self, dtype, device), requires_grad=requires_grad)
+        made = creation.full(size, fill_value, **_like(self, dtype, device), requires_grad=requires_grad)
+        return levels.like(self, made)
 
 
 def _like(tensor: Any, dtype: Dtype | None, device: Any) -> dict[str, Any]:

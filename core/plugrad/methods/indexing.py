@@ -271,7 +271,6 @@ def _last_kind(basic: tuple[Any, ...]) -> type:
 
 def _record_assignment(tensor: Any, basic: Any, advanced: Any, values: Any) -> None:
     """Write `values`, a tensor or a number, at a key, as part of the graph."""
-    writes.check(tensor, "__setitem__")
     number = not isinstance(values, Variable)
     if advanced is None:
         raw = tensor._raw

@@ -11,7 +11,8 @@ from typing import Any
 
 from .. import creation, dtypes, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
-from ..graph import Variable
+from ..graph import Variable, wrap
+from ..levels import TransformArray
 from ..modes import NO_GRAD, active, set_recording, thread, tidy
 from ..op import Op
 from ..writes import is_recorded
@@ -21,7 +22,7 @@ def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
     """Whether the kernel of `op` can write straight into `x`: its result has this dtype and shape."""
     if x.dtype not in dtypes.REAL or op.__class__ is not Op or op.result != "same":
         return False
-    if BY_ARRAY[type(x)].is_transform:
+    if isinstance(x, TransformArray):
         return False
     for a in args:
         if isinstance(a, Variable):
@@ -92,6 +93,7 @@ def computed(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], n
 def overwrite(tensor: Any, values: Any, name: str) -> Any:
     """Write an array that depends on nothing, of the shape and dtype of `tensor`, which is returned."""
     if not is_recorded(tensor):
+        values = wrap(values) if isinstance(values, TransformArray) else values  # for the level to see it
         return assign(tensor, values, name)
 
     def compute() -> Any:

@@ -68,10 +68,10 @@ class RandomFill(Variable):
         chance = p
         if isinstance(p, Variable):
             random.check_probabilities(p, "bernoulli_")
-            chance = p.detach().expand(self.shape)._host()
-        return overwrite(
-            self, self._draw(generator, "bernoulli_").bernoulli(chance, tuple(self.shape)), "bernoulli_"
-        )
+        stream = self._draw(generator, "bernoulli_")
+        if isinstance(p, Variable):
+            chance = random.chances(p.detach().expand(self.shape), stream, "bernoulli_")
+        return overwrite(self, stream.bernoulli(chance, tuple(self.shape)), "bernoulli_")
 
     def bernoulli(self, p: Any = None, *, generator: Any = None) -> Any:
         """Ones with these probabilities, or with the probability `p`, else zeros: a new tensor."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from .. import creation, dtypes, ops
+from .. import creation, dtypes, ops, random
 from ..methods.inplace import write
 from .functional_losses import *  # noqa: F403
 
@@ -34,7 +34,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     if p == 1:
         kept = creation.zeros_like(input)
     else:
-        kept = creation.empty_like(input).bernoulli_(1 - p).div_(1 - p)
+        kept = random.bernoulli(input, 1 - p).div_(1 - p)
     return input.mul_(kept) if inplace else input * kept
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import levels
 from ..backend import BY_ARRAY
-from ..graph import wrap
+from ..graph import Variable, wrap
 from ..op import OPS
 
 #: How often an op was called once for each element of a batch, by its name.
@@ -198,6 +198,13 @@ class VmapLevel(levels.Level):
             inner = inner.expand(self.size, *inner.shape)
         return inner if dim == 0 else inner.movedim(0, dim)
 
+    def like(self, raw: Any, made: Any) -> Any:
+        """`made` for each element of the batch, each a copy, where `raw` has the batch."""
+        if raw.batched:
+            made = made.detach().expand(self.size, *made.shape).clone().requires_grad_(made.requires_grad)
+        inner = levels.like(raw.value, made)
+        return self.batch(inner) if raw.batched else inner
+
     def lowered(self, g: Any) -> Any:
         """Refuses: every element of the batch has a gradient of its own."""
         if levels.of(g._raw) is self and not g._raw.batched:
@@ -231,7 +238,7 @@ class VmapLevel(levels.Level):
         return stream if self.randomness == "same" else _Different(self, stream)
 
 
-class _Different:
+class _Different(levels.Stream):
     """A stream that draws for each element of the batch."""
 
     def __init__(self, level: VmapLevel, stream: Any) -> None:
@@ -258,7 +265,10 @@ class _Different:
         return self._batch(OPS["stack"].call(rows, 0)._raw)
 
     def bernoulli(self, p: Any, shape: Any, *args: Any) -> Any:
-        """Ones with a probability that is the same for all."""
+        """Ones with a probability, or with those of a tensor, which may be one for each element of the batch."""
+        if isinstance(p, Variable):
+            p = self._level.value(p.detach(), 0)  # type: ignore[attr-defined]
+            p = p if isinstance(self._stream, levels.Stream) else p.detach()._host()
         return self._batch(self._stream.bernoulli(p, (self._level.size, *shape), *args))
 
     def __getattr__(self, name: str) -> Any:

@@ -1,244 +1,295 @@
-"""A custom `Function` under vmap: its own `vmap` staticmethod, or forward, backward and jvp on whole batches.
+"""A custom `Function` under vmap: by its `vmap` staticmethod, or by its own methods run on whole batches.
 
-At the level of vmap itself the function is recorded as anywhere, so that `grad` inside of vmap calls its backward on
-batches. For those who differentiate below, `generate_vmap_rule` makes a `Function` of the batches.
+In both cases the call is computed, and recorded, on the tensors below the level; where arguments have a place in the
+graph of the level itself, it gets a node there, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from .. import levels
 from ..function import Function
 from ..graph import Variable, wrap
+from ..modes import is_grad_enabled
+from ..op import sum_to
 from .batched import VmapLevel
 from .tree import flatten, prefix
 
 
 class VmapInfo(NamedTuple):
-    """What a `vmap` staticmethod is told."""
+    """What a `vmap` staticmethod gets to know: the number of examples, and the `randomness` that was asked for."""
 
     batch_size: int
     randomness: str
 
 
+class Held(NamedTuple):
+    """A tensor of a level that may be gone by now: the one below, and whether it has the batch."""
+
+    value: Any
+    batched: bool
+
+
 def apply(level: VmapLevel, function: Any, args: tuple[Any, ...], ctx: Any = None) -> Any:
-    """The outputs of a `Function` of which `level` is the highest among its arguments."""
+    """The outputs of a `Function` of which `level` is the highest among its arguments; a `ctx` is filled in."""
+    name = function.__name__
+    if function.setup_context is Function.setup_context:
+        raise RuntimeError(
+            f"{name}: In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it "
+            "must override the setup_context staticmethod: let forward take no ctx, and save in setup_context"
+        )
     own = function.vmap is not Function.vmap
     if own and function.generate_vmap_rule:
         raise RuntimeError(
-            f"You tried to vmap over {function.__name__}, but it has both generate_vmap_rule=True and an overriden vmap "
-            "staticmethod. Please set generate_vmap_rule=False or delete the overriden vmap staticmethod to avoid ambiguity."
+            f"You tried to vmap over {name}, but it has both generate_vmap_rule=True and an overridden vmap staticmethod. "
+            "Please set generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid ambiguity."
         )
     if not own and not function.generate_vmap_rule:
         raise RuntimeError(
-            f"You tried to vmap over {function.__name__}, but it does not have vmap support. Please override and implement "
-            "the vmap staticmethod or set generate_vmap_rule=True."
+            f"You tried to vmap over {name}, but it does not have vmap support. Please override and implement the vmap "
+            "staticmethod or set generate_vmap_rule=True."
         )
-    if function.setup_context is Function.setup_context:
+    leaves, spec = flatten(args)
+    held = [hold(level, x) for x in leaves]
+    below, dims = spec.unflatten([h.value for h in held]), [0 if h.batched else None for h in held]
+    with levels.below(level):
+        if not any(h.batched for h in held):
+            result = function.apply(*below)
+            places = [None] * len(flatten(result)[0])
+        elif own:
+            info = VmapInfo(level.size, level.randomness)
+            result, places = _checked(name, function.vmap(info, spec.unflatten(dims), *below))
+        else:
+            rule = generated(function, level, spec.unflatten(dims))
+            result, places = rule.apply(*below), rule.dims
+    outputs, out_spec = flatten(result)
+    ys = out_spec.unflatten([_placed(level, name, y, d) for y, d in zip(outputs, places, strict=True)])
+    if ctx is None and not (is_grad_enabled() and any(isinstance(a, Variable) and a._edge for a in args)):
+        return ys
+    return function._run(args, {}, True, ctx, lambda *_: ys)
+
+
+def hold(level: Any, x: Any) -> Held:
+    """What stands for `x` below `level`."""
+    if not isinstance(x, Variable) or levels.of(x._raw) is not level:
+        return Held(x, False)
+    return Held(x._raw.value, x._raw.batched)
+
+
+def _checked(name: str, result: Any) -> tuple[Any, list[Any]]:
+    """What a `vmap` staticmethod returned: the output, and the place of the batch in each tensor of it."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        found = f"a tuple of {len(result)}" if isinstance(result, tuple) else str(type(result))
         raise RuntimeError(
-            f"{function.__name__}: in order to use an autograd.Function with vmap, it must override the setup_context "
-            "staticmethod, beside a forward without ctx"
+            f"Expected the vmap staticmethod of {name} to have two returns, an output and out_dims. Got {found}"
         )
-
-    def forward(*given: Any) -> Any:
-        inner, flags = _lowered(level, given)
-        if not any(flags):
-            return _lifted_tree(level, function.apply(*inner), lambda y: False)
-        return (_by_own_rule if own else _by_generated_rule)(level, function, inner, flags)
-
-    return function._run(args, {}, True, ctx, forward)
-
-
-def _lowered(level: VmapLevel, values: Sequence[Any]) -> tuple[list[Any], list[bool]]:
-    """Arguments as they are below `level`, and which of them have the batch in front."""
-    here = [isinstance(v, Variable) and levels.of(v._raw) is level for v in values]
-    inner = [v._raw.value if h else v for v, h in zip(values, here, strict=True)]
-    return inner, [h and v._raw.batched for v, h in zip(values, here, strict=True)]
-
-
-def _lifted(level: VmapLevel, values: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
-    """Undoes `_lowered`."""
-    return [
-        v if not isinstance(v, Variable) else level.batch(v) if b else wrap(level.lift(v))
-        for v, b in zip(values, flags, strict=True)
-    ]
-
-
-def _lifted_tree(level: VmapLevel, result: Any, batched: Callable[[Any], bool]) -> Any:
-    single = not isinstance(result, tuple)
-    ys = _lifted(
-        level, (result,) if single else result, [batched(y) for y in ([result] if single else result)]
-    )
-    return ys[0] if single else tuple(ys)
-
-
-def _by_own_rule(level: VmapLevel, function: Any, inner: list[Any], flags: list[bool]) -> Any:
-    in_dims = tuple(0 if b else None for b in flags)
-    found = function.vmap(VmapInfo(level.size, level.randomness), in_dims, *inner)
-    if not isinstance(found, tuple) or len(found) != 2:
+    output, out_dims = result
+    spec = flatten(output)[1]
+    places = prefix(out_dims, spec)
+    if places is None:
         raise RuntimeError(
-            f"Expected the vmap staticmethod of {function.__name__} to have two returns, an output and out_dims with pytree "
-            f"structure compatible with the output, got {type(found).__name__}"
+            f"{name}.vmap: returned an incompatible (output, out_dims): out_dims has structure {flatten(out_dims)[1]} "
+            f"but the output has structure {spec}"
         )
-    output, out_dims = found
-    ys, spec = flatten(output)
-    dims = prefix(out_dims, spec)
-    if dims is None:
+    return output, places
+
+
+def _placed(level: VmapLevel, name: str, y: Any, dim: Any) -> Any:
+    """An output from below as a tensor of `level`, its batch at `dim`."""
+    if not isinstance(y, Variable):
+        return y
+    if dim is None:
+        return wrap(level.lift(y))
+    shape = tuple(y._raw.shape)
+    if not isinstance(dim, int) or not -len(shape) <= dim < len(shape) or shape[dim] != level.size:
         raise RuntimeError(
-            f"{function.__name__}.vmap: returned an incompatible (out_dims, output) tuple: out_dims {out_dims} does not fit "
-            f"the structure of the output, {spec}"
+            f"{name}.vmap: out_dims says {dim!r} for an output of shape {list(shape)}: expected the dimension that holds "
+            f"the {level.size} examples, or None"
         )
-    moved = [
-        y if not isinstance(y, Variable) or not d else _moved(y, d) for y, d in zip(ys, dims, strict=True)
-    ]
-    for y, d in zip(moved, dims, strict=True):
-        if d is not None and tuple(y._raw.shape)[:1] != (level.size,):
-            raise RuntimeError(
-                f"{function.__name__}.vmap: an output of shape {tuple(y._raw.shape)} has no batch of {level.size} at out_dim {d}"
-            )
-    return spec.unflatten(_lifted(level, moved, [d is not None for d in dims]))
+    return level.batch(y if dim == 0 else y.movedim(dim, 0))  # type: ignore[attr-defined]
 
 
-def _moved(y: Any, dim: int) -> Any:
-    return y.movedim(dim, 0)
+# --- a rule from the function's own methods --------------------------------------------------------------------
 
 
-def _by_generated_rule(level: VmapLevel, function: Any, inner: list[Any], flags: list[bool]) -> Any:
-    vmapped = _vmapped(function, flags, level.size, level.randomness)
-    result = vmapped.apply(*inner)
-    single = not isinstance(result, tuple)
-    ys = _lifted(level, (result,) if single else result, vmapped.out_flags)
-    return ys[0] if single else tuple(ys)
+@contextmanager
+def _level(size: int, randomness: str) -> Iterator[Any]:
+    level = levels.push(VmapLevel(size, randomness))
+    try:
+        yield level
+    finally:
+        levels.pop(level)
 
 
-class _Context:
-    """The `ctx` that the author's methods see on batches: the attributes are kept from one method to the next."""
-
-    _below: Any
-
-    def __init__(self, below: Any, attributes: dict[str, Any]) -> None:
-        self.__dict__.update(attributes)
-        self.__dict__["_below"] = below
-        self.__dict__["_to_save"], self.__dict__["_for_forward"], self.__dict__["_constant"] = (), (), ()
-
-    def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for `backward`."""
-        self.__dict__["_to_save"] = tensors
-
-    def save_for_forward(self, *tensors: Any) -> None:
-        """Keep tensors for `jvp`."""
-        self.__dict__["_for_forward"] = tensors
-
-    def mark_non_differentiable(self, *outputs: Any) -> None:
-        """Say that these outputs need no gradient."""
-        self.__dict__["_constant"] = outputs
-
-    def mark_dirty(self, *inputs: Any) -> None:
-        """Refused: batches are never written to."""
-        raise NotImplementedError(
-            f"{self._below._function.__name__}: mark_dirty under vmap is not supported: return a new tensor from forward"
-        )
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """As anywhere."""
-        self._below.set_materialize_grads(value)
-
-    @property
-    def needs_input_grad(self) -> Any:
-        """As anywhere."""
-        return self._below.needs_input_grad
+def _back(level: Any, held: Any) -> Any:
+    """What was held, at a level of its own."""
+    if not isinstance(held, Held):
+        return held
+    return level.batch(held.value) if held.batched else held.value
 
 
-def _attributes(shown: _Context) -> dict[str, Any]:
-    """What the author has put on a ctx."""
-    own = ("_below", "_to_save", "_for_forward", "_constant", "saved_tensors")
-    return {k: v for k, v in shown.__dict__.items() if k not in own}
+def generated(function: Any, of: VmapLevel, dims: Any) -> Any:
+    """`function` as a Function of whole batches: each of its methods, at a level of its own.
 
-
-def _vmapped(function: Any, flags: list[bool], size: int, randomness: str) -> Any:
-    """`function` on batches: a Function of tensors of which those in `flags` have the batch in front."""
-
-    @contextmanager
-    def level_of_its_own() -> Iterator[Any]:
-        level = levels.push(VmapLevel(size, randomness))
-        try:
-            yield level
-        finally:
-            levels.pop(level)
+    `dims`, in the structure of the arguments, has 0 for those with the batch. The Function's own `dims` says the same
+    of the outputs, once it has run.
+    """
+    flat_dims, depth = flatten(dims)[0], getattr(function, "depth", 0) + 1
 
     class Vmapped(Function):
         generate_vmap_rule = True
-        out_flags: list[bool]
+        clear_saved_tensors_on_access = function.clear_saved_tensors_on_access
+        dims: list[Any]
+        tops: list[Any]
 
         @staticmethod
-        def forward(*inner: Any) -> Any:
-            with level_of_its_own() as level:
-                result = function.forward(*_lifted(level, inner, flags))
-                single = not isinstance(result, tuple)
-                ys, Vmapped.out_flags = _lowered(level, (result,) if single else result)
-            return ys[0] if single else tuple(ys)
+        def forward(*args: Any) -> Any:
+            with _level(of.size, of.randomness) as level:
+                outputs, spec = flatten(function.forward(*_entered(level, args, flat_dims)))
+                held = [hold(level, y) for y in outputs]
+                Vmapped.dims = [0 if h.batched else None for h in held]
+                tops = spec.unflatten(Vmapped.dims)
+                Vmapped.tops = _tops(tops if spec.type is tuple else (tops,))
+                return spec.unflatten([h.value for h in held])
 
         @staticmethod
-        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            single = not isinstance(output, tuple)
-            outputs = (output,) if single else output
-            with level_of_its_own() as level:
-                shown = _Context(ctx, {})
-                xs, ys = _lifted(level, inputs, flags), _lifted(level, outputs, Vmapped.out_flags)
-                function.setup_context(shown, tuple(xs), ys[0] if single else tuple(ys))
-                known = [(v, t) for v, t in zip([*xs, *ys], [*inputs, *outputs], strict=True)]
-
-                def below(tensors: Any) -> tuple[list[Any], list[bool]]:
-                    found, batched = _lowered(level, tensors)
-                    own = [
-                        next((t for k, t in known if k is v), f) for v, f in zip(tensors, found, strict=True)
-                    ]
-                    return own, batched
-
-                saved, ctx.saved_flags = below(shown.__dict__["_to_save"])
-                ctx.save_for_backward(*saved)
-                moving, ctx.forward_flags = below(shown.__dict__["_for_forward"])
-                ctx.save_for_forward(*moving)
-                ctx.mark_non_differentiable(*below(shown.__dict__["_constant"])[0])
-                ctx.of_author = _attributes(shown)
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            setattr(ctx, f"_shapes{depth}", [getattr(x, "shape", None) for x in inputs])
+            with _level(of.size, of.randomness) as level:
+                here = _entered(level, inputs, flat_dims), _entered(level, output, Vmapped.dims)
+                function.setup_context(_Ctx(ctx, level, depth, here, (inputs, output)), *here)
 
         @staticmethod
         def backward(ctx: Any, *grads: Any) -> Any:
-            with level_of_its_own() as level:
-                shown = _Context(ctx, ctx.of_author)
-                shown.__dict__["saved_tensors"] = tuple(_lifted(level, ctx.saved_tensors, ctx.saved_flags))
-                result = function._backward()(shown, *_lifted(level, grads, Vmapped.out_flags))
-                found, batched = _lowered(level, result if isinstance(result, tuple) else (result,))
-            return tuple(
-                _reduced(g, has, wants, size) if isinstance(g, Variable) else g
-                for g, has, wants in zip(found, batched, flags, strict=False)
-            )
+            backward = function._backward()
+            with _level(of.size, of.randomness) as level:
+                gs = _entered(level, grads, Vmapped.tops)
+                found = backward(_Ctx(ctx, level, depth), *([list(gs)] if function.boxed_grads_call else gs))
+                found = found if isinstance(found, tuple) else (found,)
+                wanted = [*zip(_tops(dims), getattr(ctx, f"_shapes{depth}"), strict=True)]
+                wanted += [(None, None)] * (len(found) - len(wanted))  # too many are somebody else's error
+                return tuple(_gradient(level, g, *w) for g, w in zip(found, wanted, strict=False))
 
         @staticmethod
         def jvp(ctx: Any, *tangents: Any) -> Any:
-            with level_of_its_own() as level:
-                shown = _Context(ctx, ctx.of_author)
-                shown.__dict__["saved_tensors"] = tuple(_lifted(level, ctx.saved_tensors, ctx.forward_flags))
-                result = function.jvp(shown, *_lifted(level, tangents, flags))
-                found, batched = _lowered(level, result if isinstance(result, tuple) else (result,))
-            return tuple(
-                _reduced(t, has, wants, size) if isinstance(t, Variable) else t
-                for t, has, wants in zip(found, batched, Vmapped.out_flags, strict=True)
-            )
+            with _level(of.size, of.randomness) as level:
+                found = function.jvp(
+                    _Ctx(ctx, level, depth, forward=True), *_entered(level, tangents, _tops(dims))
+                )
+                single = not isinstance(found, (tuple, list))
+                moved = [
+                    level.value(t, 0) if d == 0 and isinstance(t, Variable) else hold(level, t).value
+                    for t, d in zip([found] if single else found, Vmapped.tops, strict=False)
+                ]
+                return moved[0] if single else tuple(moved)
 
-    Vmapped.__name__ = Vmapped.__qualname__ = f"Vmapped{function.__name__}"
-    Vmapped._node.__name__ = f"{Vmapped.__name__}Backward"
-    Vmapped.boxed_grads_call = False
+    Vmapped.depth = depth  # type: ignore[attr-defined]
+    for cls in (Vmapped, Vmapped._node):
+        cls.__name__ = cls.__name__.replace("Vmapped", f"Vmapped{function.__name__}")
     if function.jvp is Function.jvp:
         Vmapped.jvp = Function.jvp  # type: ignore[method-assign]
     return Vmapped
 
 
-def _reduced(g: Any, has: bool, wants: bool, size: int) -> Any:
-    """A gradient with the batch where the input has it; of an input that all share the sum."""
-    if has == wants:
+def _tops(dims: Any) -> list[Any]:
+    """Those of the arguments, or outputs, that are tensors themselves and no containers."""
+    return [d if d == 0 and type(d) is int else None for d in dims]
+
+
+def _entered(level: Any, tree: Any, dims: list[Any]) -> Any:
+    """What is in `tree`, with the batch where `dims` says so."""
+    values, spec = flatten(tree)
+    return spec.unflatten(
+        [v if v is None or d is None else level.batch(v) for v, d in zip(values, dims, strict=True)]
+    )
+
+
+def _gradient(level: Any, g: Any, dim: Any, full: Any) -> Any:
+    """A gradient from the author's backward as that of an argument below: for a shared one the sum over the batch."""
+    if not isinstance(g, Variable) or full is None:
         return g
-    return g.expand(size, *g.shape) if wants else g.sum(0)
+    shape = tuple(full)[0 if dim is None else 1 :]
+    if len(g._raw.shape) > len(shape) or 1 in shape:  # it may have more dimensions, which add up
+        g = sum_to(g, shape)
+    held = hold(level, g)
+    if dim is None:
+        return held.value.sum(0) if held.batched else held.value
+    return level.value(g, 0)
+
+
+class _Ctx:
+    """The `ctx` that the author's methods see at a level: what it keeps, it keeps as tensors below."""
+
+    def __init__(
+        self, ctx: Any, level: Any, depth: int, here: Any = (), below: Any = (), forward: bool = False
+    ) -> None:
+        known = list(zip(flatten(here)[0], flatten(below)[0], strict=True))
+        # Levels in each other keep their notes under names of their own.
+        names = f"_batched{depth}", f"_batched_forward{depth}"
+        self.__dict__.update(_ctx=ctx, _level=level, _known=known, _names=names, _flags=names[forward])
+
+    def _held(self, tensors: Any) -> list[Any]:
+        """Tensors of the level as they are held; inputs and outputs as the very tensors below."""
+        found = []
+        for t in tensors:
+            same = next((b for h, b in self._known if h is t), None)
+            h = hold(self._level, t)
+            found.append(h if same is None else Held(same, h.batched))
+        return found
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """As the real one."""
+        held = self._held(tensors)
+        setattr(self._ctx, self._names[0], [h.batched for h in held])
+        self._ctx.save_for_backward(*[h.value for h in held])
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """As the real one."""
+        held = self._held(tensors)
+        setattr(self._ctx, self._names[1], [h.batched for h in held])
+        self._ctx.save_for_forward(*[h.value for h in held])
+
+    def mark_non_differentiable(self, *args: Any) -> None:
+        """As the real one."""
+        self._ctx.mark_non_differentiable(*[h.value for h in self._held(args)])
+
+    def mark_dirty(self, *args: Any) -> None:
+        """Refused."""
+        raise NotImplementedError(
+            f"{self._ctx._function.__name__}: mark_dirty under vmap is not supported: return a new tensor from forward, "
+            "or give the Function a vmap staticmethod"
+        )
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The saved tensors, at the level."""
+        saved, flags = self._ctx.saved_tensors, getattr(self._ctx, self._flags, ())
+        return tuple(
+            t if t is None else _back(self._level, Held(t, b)) for t, b in zip(saved, flags, strict=True)
+        )
+
+    def sources(self, result: Any) -> list[Any]:
+        """As the real one."""
+        return [wrap(self._level.lift(t)) for t in self._ctx.sources(hold(self._level, result).value)]
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._ctx, name)
+        if type(value) is _Tree:
+            return value.spec.unflatten([_back(self._level, v) for v in value.leaves])
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        leaves, spec = flatten(value)
+        if any(isinstance(v, Variable) for v in leaves):
+            value = _Tree([hold(self._level, v) if isinstance(v, Variable) else v for v in leaves], spec)
+        setattr(self._ctx, name, value)
+
+
+class _Tree(NamedTuple):
+    """Nested containers with held tensors in them."""
+
+    leaves: list[Any]
+    spec: Any

@@ -62,7 +62,7 @@ class Taped:
             return [zeros(x) for x in self.leaves]
         ys, gs = [y for y, _ in pairs], [g for _, g in pairs]
         # Below a level there may be others who differentiate, of whom this level's graph knows nothing.
-        recorded = self.inside or any(g is not None and connected(g) for g in gs)
+        recorded = self.inside or any(g is not None and levels.connected(g) for g in gs)
         recorded = recorded or (self.recording and self._wanted_by_others(ys))
         found = engine.grad(
             ys,
@@ -80,7 +80,7 @@ def tensors(tree: Any, asked: str, which: str) -> tuple[list[Any], Spec]:
     found, spec = flatten(tree)
     for x in found:
         if not isinstance(x, Variable):
-            raise RuntimeError(
+            raise ValueError(
                 f"{asked}: Expected all {which} to be Tensors, got {type(x)}: close over other arguments, e.g. with "
                 "functools.partial"
             )
@@ -101,14 +101,6 @@ def zeros(like: Any) -> Any:
     """Zeros of a tensor's shape and dtype."""
     raw = like._raw
     return wrap(BY_ARRAY[type(raw)].zeros(tuple(raw.shape), dtypes.of(raw.dtype)))
-
-
-def connected(tensor: Any) -> bool:
-    """Whether a tensor, or one that it stands for at a level below, is part of a graph."""
-    if tensor._edge is not None:
-        return True
-    below = [getattr(tensor._raw, name, None) for name in ("value", "primal", "tangent")]
-    return any(isinstance(t, Variable) and connected(t) for t in below)
 
 
 def argument_numbers(argnums: Any, count: int) -> tuple[int, ...]:
@@ -168,10 +160,10 @@ def grad_and_value(
         tape = Taped(chosen, xs, asked)
         y, aux = output_and_aux(tape.output, asked) if has_aux else (tape.output, None)
         if not isinstance(y, Variable):
-            raise RuntimeError(f"{asked}: Expected f(*args) to return a tensor, got {type(y)}")
+            raise RuntimeError(f"{asked}: Expected f(*args) to return a Tensor, got {type(y)}")
         if y._raw.shape:
             raise RuntimeError(
-                f"{asked}: Expected f(*args) to return a scalar tensor, got tensor with {len(y._raw.shape)} dims. Maybe "
+                f"{asked}: Expected f(*args) to return a scalar Tensor, got tensor with {len(y._raw.shape)} dims. Maybe "
                 "you wanted to use the vjp or jacrev APIs instead?"
             )
         found = tape.spec.unflatten(tape.pull([y], None, False))
@@ -243,7 +235,13 @@ def tensors_returned(y: Any, asked: str) -> tuple[list[Any], Spec]:
     for v in outputs:
         if not isinstance(v, Variable):
             raise RuntimeError(
-                f"{asked}: Expected f(*primals) to return only tensors, got unsupported type {type(v)}"
+                f"{asked}: expected f(*primals) to return only tensors, got unsupported type {type(v)}"
+            )
+        dt = dtypes.of(v._raw.dtype)
+        if dt.category < dtypes.FLOAT:
+            raise RuntimeError(
+                f"{asked}: All outputs of f must be floating-point or complex Tensors, got Tensor with dtype {dt}: "
+                "return it as aux (has_aux=True), or convert it"
             )
     if not outputs:
         raise RuntimeError(

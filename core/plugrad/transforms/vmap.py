@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .. import levels
+from .. import levels, random
 from ..graph import Variable
 from ..op import OPS
 from . import batched
@@ -24,8 +24,9 @@ def vmap(
     """`func`, which takes single examples, as a function of batches.
 
     `in_dims` says for each argument, or each tensor in it, along which dimension the examples lie; None for what all
-    share. `out_dims` says where they are to lie in the results. `randomness` is "error", "different" (each example
-    draws its own numbers) or "same". With `chunk_size` so many examples are computed at a time.
+    share, as they do what is passed by keyword. `out_dims` says where they are to lie in the results. `randomness` is
+    "error", "different" (each example draws its own numbers) or "same". With `chunk_size` so many examples are
+    computed at a time.
 
     >>> import plugrad as torch
     >>> vmap(torch.dot)(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.ones(2, 2))
@@ -53,8 +54,10 @@ def vmap(
         if chunk_size is None or chunk_size >= sizes[0]:
             ys, _, out_spec = _run(func, name, flat, dims, spec, sizes[0], out_dims, randomness)
             return out_spec.unflatten(ys)
-        chunks = []
+        chunks, states = [], random.get_all_states() if randomness == "same" else None
         for start in range(0, sizes[0], chunk_size):
+            if states is not None:
+                random.set_all_states(states)
             n = min(chunk_size, sizes[0] - start)
             part = [x if d is None else x.narrow(d, start, n) for x, d in zip(flat, dims, strict=True)]
             chunks.append(_run(func, name, part, dims, spec, n, out_dims, randomness))
@@ -90,7 +93,7 @@ def _inputs(name: str, in_dims: Any, args: Any, kwargs: Any) -> tuple[list[Any],
             f"{flatten(in_dims)[1]} but inputs has structure {spec}."
         )
     named, named_spec = flatten(kwargs)
-    flat, dims = flat + named, dims + [0] * len(named)
+    flat, dims = flat + named, dims + [None] * len(named)
     for i, (x, d) in enumerate(zip(flat, dims, strict=True)):
         if d is None:
             continue
