@@ -240,6 +240,15 @@ def lift(tensor: Any, level: Level) -> Any:
     return wrap(level.lift(tensor), tensor._edge if level.keeps_edges else None)
 
 
+def with_part(fresh: Any, key: Any, value: Any) -> Any:
+    """`fresh`, which nobody else knows, with `value` at `key`; so it may go up to the level of the value."""
+    level = highest((fresh, value))
+    if level is not None:
+        fresh = lift(fresh, level)
+    fresh[key] = value
+    return fresh
+
+
 def like(tensor: Any, made: Any) -> Any:
     """`made`, a new tensor of the device, at the levels where `tensor` has a value for each element of a batch."""
     if not thread.stack or not isinstance(tensor, Variable):

@@ -156,8 +156,7 @@ class BatchedBackend(levels.TransformBackend):
             while len(shape) > rank and shape[0] == 1:
                 shape = shape[1:]
             x = x.reshape(self.level.size, *[1] * (rank - len(shape)), *shape)
-        target[place] = x
-        return type(raw)(target, batched)
+        return type(raw)(levels.with_part(target, place, x), batched)
 
     @property
     def bottom(self) -> type:

@@ -107,20 +107,11 @@ class DualBackend(levels.TransformBackend):
         else:
             value, moved = (wrap(value) if hasattr(value, "dtype") else value), None
         key = tuple(wrap(k) if hasattr(k, "dtype") else k for k in key) if type(key) is tuple else key
-        primal = _with(raw.primal.clone(), key, value)
+        primal = levels.with_part(raw.primal.clone(), key, value)
         if raw.tangent is None and moved is None:
             return type(raw)(primal, None)
-        tangent = primal.detach() * 0 if raw.tangent is None else raw.tangent.clone()
-        return type(raw)(primal, _with(tangent, key, 0 if moved is None else moved))
-
-
-def _with(fresh: Any, key: Any, value: Any) -> Any:
-    """`fresh`, which nobody else knows, with `value` at `key`; so it may go up to the level of the value."""
-    level = levels.highest((fresh, value))
-    if level is not None:
-        fresh = levels.lift(fresh, level)
-    fresh[key] = value
-    return fresh
+        tangent = OPS["zero"].call(primal.detach()) if raw.tangent is None else raw.tangent.clone()
+        return type(raw)(primal, levels.with_part(tangent, key, 0 if moved is None else moved))
 
 
 def _snapshot(tensor: Any, edge: Any) -> Any:
