@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import plugrad
-from tests.programs import BINARY, UNARY, run
-from tests.programs import program as random_program
+from tests.programs import BINARY, PURE, UNARY, WRITES, Instruction, programs, run, tried
 
 PROGRAMS: list[Callable[..., Any]] = []
 #: What PyTorch refuses, or gets wrong.
@@ -439,10 +439,9 @@ BODIES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_programs(seed: int) -> None:
-    instructions = random_program(seed)
-
+@tried(40)
+@given(programs(*PURE, *WRITES))
+def test_random_programs(instructions: list[Instruction]) -> None:
     def gradients(body: Callable[..., Any]) -> list[Any]:
         x = leaf(plugrad, 3, 3).detach().double().requires_grad_()
         y = body(instructions, x)

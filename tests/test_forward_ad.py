@@ -239,6 +239,22 @@ def test_writing_into_the_original_leaves_the_dual_alone() -> None:
 # --- functions of functions -----------------------------------------------------------------------------------
 
 
+def test_copies_and_fills_carry_tangents() -> None:
+    def copied(x: Any, y: Any, value: Any) -> Any:
+        y.copy_(value)
+        return fwAD.unpack_dual(y).tangent.tolist()
+
+    with fwAD.dual_level():
+        x = fwAD.make_dual(tensor([1.0, 2.0]), tensor([3.0, 4.0]))
+        y = x * 2
+        assert copied(x, y, y) == [6.0, 8.0] and copied(x, y, x) == [3.0, 4.0]
+        assert copied(x, tensor([0.0, 0.0]), x) == [3.0, 4.0]
+        assert copied(x, torch.zeros(2), x) == [3.0, 4.0]  # of another dtype
+        assert copied(x, x * 2, tensor([5.0, 6.0])) == copied(x, x * 2, 7.0) == [0.0, 0.0]
+        for z in (tensor([0.0, 0.0]), x * 1):
+            assert fwAD.unpack_dual(z.fill_(x[1])).tangent.tolist() == [4.0, 4.0]
+
+
 def test_jvps_nest_without_confusing_perturbations() -> None:
     one = tensor(1.0)
     _, t = jvp(lambda x: x * jvp(lambda y: x + y, (one,), (one,))[1], (one,), (one,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import creation, dtypes, ops, quiet, storage, writes
+from .. import creation, dtypes, levels, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
 from ..levels import TransformArray
@@ -241,7 +241,8 @@ class InPlace(Variable):
                 )
             if is_recorded(self, (value,)):
                 return writes.write(self, lambda: ops.fill_with.call(self, value), (value,), "fill_")
-            return assign(self, value.to(self.dtype).item(), "fill_")
+            value = value.to(self.dtype)
+            return assign(self, value.item() if levels.of(value._raw) is None else value, "fill_")
         number = dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_")
         if is_recorded(self):
             return writes.write(self, lambda: ops.fill.call(self, number), (), "fill_")
@@ -259,4 +260,4 @@ class InPlace(Variable):
             src = creation.tensor(creation.number(src, "copy_", "src"))
         if is_recorded(self, (src,)):
             return writes.write(self, lambda: ops.copy_into.call(self, src.to(self.device)), (src,), "copy_")
-        return assign(self, src.detach().to(self.device, self.dtype), "copy_")
+        return assign(self, src.to(self.device, self.dtype), "copy_")
