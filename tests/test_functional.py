@@ -1,4 +1,4 @@
-"""autograd.functional and batches of cotangents: against finite differences, and PyTorch where it is installed."""
+"""autograd.functional: against finite differences, and PyTorch where it is installed."""
 
 from __future__ import annotations
 
@@ -278,63 +278,3 @@ def test_empty_outputs_and_inputs() -> None:
     for way in WAYS:
         assert F.jacobian(lambda x: x[:0] * 2, torch.ones(3), **way).shape == (0, 3)
         assert F.jacobian(lambda x: x.sum(), torch.ones(0), **way).shape == (0,)
-
-
-# --- batches of cotangents ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("create_graph", [False, True])
-def test_batched_cotangents_equal_a_loop(create_graph: bool) -> None:
-    rng = np.random.default_rng(1)
-    x, y = (torch.tensor(a, requires_grad=True) for a in (X, Y))
-    outputs = ((y @ x).exp() * x[0], (x * x).sum())
-    vs = (torch.tensor(rng.standard_normal((5, 2))), torch.tensor(rng.standard_normal(5)))
-    found = torch.autograd.grad(
-        outputs, (x, y), vs, retain_graph=True, create_graph=create_graph, is_grads_batched=True
-    )
-    rows = [
-        torch.autograd.grad(
-            outputs, (x, y), tuple(v[i] for v in vs), retain_graph=True, create_graph=create_graph
-        )
-        for i in range(5)
-    ]
-    for g, parts in zip(found, zip(*rows, strict=True), strict=True):
-        np.testing.assert_allclose(
-            g.detach().numpy(), np.stack([p.detach().numpy() for p in parts]), rtol=1e-12
-        )
-        assert g.requires_grad == create_graph
-    if create_graph:
-        second = torch.autograd.grad(found[0].pow(2).sum(), x, retain_graph=True)[0]
-        expected = torch.autograd.grad(sum(r[0].pow(2).sum() for r in rows), x, retain_graph=True)[0]
-        np.testing.assert_allclose(second.numpy(), expected.numpy(), rtol=1e-10)
-
-
-def test_batched_cotangents_of_unused_inputs() -> None:
-    x, other = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
-    y = x * 2
-    v = torch.eye(3)
-    options: dict[str, Any] = {"is_grads_batched": True, "retain_graph": True}
-    with pytest.raises(RuntimeError, match="appears to not have been used"):
-        torch.autograd.grad(y, (x, other), v, **options)
-    assert torch.autograd.grad(y, (x, other), v, allow_unused=True, **options)[1] is None
-    g = torch.autograd.grad(y, (x, other), v, materialize_grads=True, **options)[1]
-    assert g.shape == (3, 2) and not g.any()
-    named = torch.autograd.grad(y, {"x": x}, v, **options)
-    assert named["x"].tolist() == (2 * v).tolist()
-
-
-@pytest.mark.parametrize(
-    ("weights", "text"),
-    [
-        (
-            lambda: torch.ones(3),
-            "we interpret the first dimension of each grad_output as the batch dimension",
-        ),
-        (lambda: torch.ones(2, 4), r"grad_output[0] has a shape of (2, 4) and output[0] has a shape of (3,)"),
-        (lambda: None, "is_grads_batched=True needs grad_outputs with a batch for each of 1 outputs"),
-    ],
-)
-def test_batched_cotangents_of_a_wrong_shape(weights: Any, text: str) -> None:
-    x = torch.ones(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match=re.escape(text)):
-        torch.autograd.grad(x * 2, x, weights(), is_grads_batched=True)

@@ -162,7 +162,7 @@ ERRORS = {
     "an edge without weight": (
         lambda x, y: torch.autograd.grad(torch.autograd.graph.get_gradient_edge(y), x),
         RuntimeError,
-        "pass one",
+        "implicitly created only for scalar outputs",
     ),
 }
 

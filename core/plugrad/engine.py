@@ -156,7 +156,7 @@ def backward(
         raise RuntimeError(
             "backward: `inputs` is empty: leave it out, or name the tensors that are to get a .grad"
         )
-    edges = [_edge_of(x, "backward", "inputs", i) for i, x in enumerate(wanted)]
+    edges = _targets(wanted, roots, "backward")
     arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
     for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
         if isinstance(x, GradientEdge):
@@ -193,34 +193,55 @@ def grad(
             is_grads_batched, materialize_grads,
         )  # fmt: skip
         return dict(zip(inputs, found, strict=True))
+    if hasattr(inputs, "keys"):
+        raise TypeError(
+            f"grad: `inputs` must be a tensor, a sequence or a dict, not {type(inputs).__name__}. Other Mapping types are not "
+            "supported: pass dict(inputs)"
+        )
     if not only_inputs:
-        raise NotImplementedError(
-            "grad: only_inputs=False is not supported: call backward() to fill the .grad of leaves"
+        import warnings
+
+        warnings.warn(
+            "grad: only_inputs argument is deprecated and is ignored now (defaults to True): to fill the .grad of leaves, "
+            "call backward()",
+            FutureWarning,
+            stacklevel=2,
         )
     if is_grads_batched:
         options = retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads
-        return _batch_of_grads(_sequence(outputs), inputs, grad_outputs, options)
+        return _batch_of_grads(_sequence(outputs), _sequence(inputs), grad_outputs, options)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "grad: materialize_grads=True needs allow_unused to be True or left out, found False"
         )
-    roots, cotangents = _start(_sequence(outputs), grad_outputs, create_graph, "grad")
+    outputs = _sequence(outputs)
+    roots, cotangents = _start(outputs, grad_outputs, create_graph, "grad")
     wanted = _sequence(inputs)
     if not wanted:
         raise RuntimeError("grad: `inputs` is empty: name the tensors whose gradients are asked for")
-    edges = [_edge_of(x, "grad", "inputs", i) for i, x in enumerate(wanted)]
+    edges = _targets(wanted, roots, "grad")
     retain = create_graph if retain_graph is None else retain_graph
     arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
     results = []
     for i, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
         g = arrived.get(edge)
         if g is not None:
+            if GradientEdge in map(type, outputs) and _form(x) and tuple(g.shape) != _form(x)[1]:
+                raise RuntimeError(
+                    f"grad: Mismatch in shape: a gradient of shape {tuple(g.shape)} arrived at inputs[{i}], which has a shape of "
+                    f"{_form(x)[1]}: one of grad_outputs has not the shape of the output of its GradientEdge"
+                )
             results.append(g if create_graph else wrap(g._raw if isinstance(g, Variable) else g))
         elif materialize_grads and not isinstance(x, GradientEdge):
             zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
             results.append(wrap(zeros).requires_grad_(create_graph))
         elif allow_unused:
             results.append(None)
+        elif materialize_grads:
+            raise RuntimeError(
+                f"grad: materialize_grads cannot be used when the given input is a GradientEdge, whose shape nobody knows, and "
+                f"inputs[{i}] is one that the outputs do not depend on: pass the tensor"
+            )
         else:
             raise RuntimeError(
                 f"grad: inputs[{i}] appears to not have been used in the graph of the outputs. "
@@ -229,41 +250,8 @@ def grad(
     return tuple(results)
 
 
-def _batch_of_grads(outputs: Sequence[Any], inputs: Any, weights: Any, options: tuple[Any, ...]) -> Any:
-    """The gradients for a batch of weights, by `vmap` of the pass for one."""
-    given = (None,) * len(outputs) if weights is None else _sequence(weights)
-    if len(given) != len(outputs) or not any(isinstance(g, Variable) for g in given):
-        raise RuntimeError(
-            f"grad: is_grads_batched=True needs grad_outputs with a batch for each of {len(outputs)} outputs, found {len(given)}"
-        )
-    for i, (y, g) in enumerate(zip(outputs, given, strict=True)):
-        expected = None if isinstance(y, GradientEdge) else tuple(y._raw.shape)
-        if g is not None and expected is not None and tuple(g._raw.shape[1:]) != expected:
-            raise RuntimeError(
-                f"grad: If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
-                f"dimension. The sizes of the remaining dimensions are expected to match the shape of the corresponding "
-                f"output, but a mismatch was detected: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and output[{i}] "
-                f"has a shape of {expected}. If you only want some tensors in `grad_output` to be considered batched, "
-                "consider using vmap."
-            )
-    batched = [i for i, g in enumerate(given) if g is not None]
-    unused: set[int] = set()
-
-    def one(*gs: Any) -> Any:
-        full = list(given)
-        for i, g in zip(batched, gs, strict=True):
-            full[i] = g
-        found = grad(outputs, inputs, full, *options)
-        unused.update(i for i, g in enumerate(found) if g is None)
-        return tuple(g for g in found if g is not None)
-
-    found = iter(vmapped(one, *[given[i] for i in batched]))
-    count = len(_sequence(inputs))
-    return tuple(None if i in unused else next(found) for i in range(count))
-
-
-#: Calls a function of single examples on batches: `vmap`, which lies above; `plugrad.autograd` puts it here.
-vmapped: Any = None
+#: Computes the gradients for a batch of weights; `plugrad.autograd` puts it here, for it needs `vmap`, which lies above.
+_batch_of_grads: Any = None
 
 
 def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:
@@ -288,9 +276,24 @@ def _sequence(tensors: Any) -> Sequence[Any]:
     return tensors if type(tensors) is tuple else tuple(tensors)
 
 
+def _targets(wanted: Sequence[Any], roots: Sequence[Node], asked: str) -> list[Node]:
+    """The nodes at which the gradients of `wanted` arrive."""
+    edges = []
+    for i, x in enumerate(wanted):
+        if isinstance(x, GradientEdge):
+            edges.append(x.find(roots))
+        elif isinstance(x, Variable):
+            edges.append(_edge_of(x, asked, "inputs", i))
+        else:
+            raise RuntimeError(
+                f"{asked}: all inputs have to be Tensors or GradientEdges, but element {i} of inputs is a {type(x).__name__}"
+            )
+    return edges
+
+
 def _edge_of(tensor: Any, asked: str, which: str, i: int) -> Node:
     if isinstance(tensor, GradientEdge):
-        return tensor.edge
+        return tensor.find()
     if not isinstance(tensor, Variable):
         raise TypeError(f"{asked}: element {i} of {which} is a {type(tensor).__name__}, not a Tensor")
     if tensor._edge is None:
@@ -312,34 +315,42 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
     roots, cotangents = [], []
     for i, (t, g) in enumerate(zip(tensors, given)):
         roots.append(_edge_of(t, asked, "tensors", i))
-        if isinstance(t, GradientEdge):
-            cotangents.append(_one(t, recorded, asked) if g is None else g if recorded else g._raw)
-            continue
-        y = t._raw
         if g is None:
             cotangents.append(_one(t, recorded, asked))
             continue
         if not isinstance(g, Variable):
             raise TypeError(f"{asked}: gradients can be either Tensors or None, but got {type(g).__name__}")
-        if tuple(g._raw.shape) != tuple(y.shape):
+        form = _form(t)
+        if form is None:
+            cotangents.append(g if recorded else g._raw)
+            continue
+        array_type, shape, dtype = form
+        if tuple(g._raw.shape) != shape:
             raise RuntimeError(
                 f"{asked}: Mismatch in shape: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and "
-                f"output[{i}] has a shape of {tuple(y.shape)}"
+                f"output[{i}] has a shape of {shape}"
             )
-        if type(g._raw) is not type(y) and not levels.thread.stack:
-            found, expected = (BY_ARRAY[type(r)].device_type for r in (g._raw, y))
+        if type(g._raw) is not array_type and not levels.thread.stack:
+            found, expected = (BY_ARRAY[kind].device_type for kind in (type(g._raw), array_type))
             raise DeviceError(
                 f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)"
             )
-        if g._raw.dtype is not y.dtype:
-            if (g._raw.dtype in COMPLEX) != (y.dtype in COMPLEX):
+        if g._raw.dtype is not dtype:
+            if (g._raw.dtype in COMPLEX) != (dtype in COMPLEX):
                 raise RuntimeError(
                     f"{asked}: for complex Tensors, both grad_output and output are required to have the same dtype: "
-                    f"grad_output[{i}] has {of(g._raw.dtype)} and output[{i}] has {of(y.dtype)}"
+                    f"grad_output[{i}] has {of(g._raw.dtype)} and output[{i}] has {of(dtype)}"
                 )
-            g = conform(g, Meta(tuple(y.shape), of(y.dtype)))
+            g = conform(g, Meta(shape, of(dtype)))
         cotangents.append(g if recorded else g._raw)
     return roots, cotangents
+
+
+def _form(t: Any) -> tuple[type, tuple[int, ...], Any] | None:
+    """The type, shape and dtype of the array of an output; None for a `GradientEdge` that was made of a mere node."""
+    if isinstance(t, GradientEdge):
+        return t._form
+    return type(t._raw), tuple(t._raw.shape), t._raw.dtype
 
 
 #: The number 1 as an array without dimensions, by array type and dtype. Nobody writes into a cotangent.
@@ -348,25 +359,28 @@ _ONES: dict[tuple[type, Any], Any] = {}
 
 def _one(tensor: Any, recorded: bool, asked: str) -> Any:
     """The cotangent that is implied for a tensor of one real element."""
-    if isinstance(tensor, GradientEdge):
-        raise RuntimeError(f"{asked}: a GradientEdge has no value that implies a gradient: pass one for it")
-    y = getattr(tensor, "_raw", None)
-    if y is None or tensor._edge is None:
+    if not isinstance(tensor, GradientEdge) and getattr(tensor, "_edge", None) is None:
         return None  # `_edge_of` says why
-    key = type(y), y.dtype
-    one = None if y.shape else _ONES.get(key)
+    form = _form(tensor)
+    if form is None:
+        raise RuntimeError(
+            f"{asked}: a GradientEdge of a mere node implies no gradient: pass one, or use get_gradient_edge(tensor)"
+        )
+    array_type, shape, dtype = form
+    key = array_type, dtype
+    one = None if shape else _ONES.get(key)
     if one is None:
-        if y.shape and math.prod(y.shape) != 1:
+        if shape and math.prod(shape) != 1:
             raise RuntimeError(
-                f"{asked}: grad can be implicitly created only for scalar outputs, found shape {tuple(y.shape)}: "
+                f"{asked}: grad can be implicitly created only for scalar outputs, found shape {shape}: "
                 "pass a gradient of that shape, or call it on a sum() or mean()"
             )
-        if y.dtype in COMPLEX:
+        if dtype in COMPLEX:
             raise RuntimeError(
-                f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(y.dtype)}: "
+                f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(dtype)}: "
                 "pass a gradient, or call it on a real number such as abs() or .real"
             )
-        one = BY_ARRAY[type(y)].full(y.shape, 1, of(y.dtype))
-        if not y.shape and not levels.thread.stack:
+        one = BY_ARRAY[array_type].full(shape, 1, of(dtype))
+        if not shape and not levels.thread.stack:
             _ONES[key] = one
     return wrap(one) if recorded else one

@@ -8,7 +8,7 @@ refer to the tensors that they made, only to the raw arrays that their formulas 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .backend import BY_ARRAY
@@ -102,6 +102,8 @@ class Node:
     #: What registers hooks; `hooks` puts it here.
     _hooked_after: ClassVar[Callable[[Node, Any], Any]]
     _hooked_before: ClassVar[Callable[[Node, Any], Any]]
+    #: What makes the `SavedTensor` of a slot; `saved` puts it here.
+    _raw_saved: ClassVar[Callable[[Node, str], Any]]
 
     def name(self) -> str:
         """The name that PyTorch gives such a node, e.g. `MulBackward0`."""
@@ -121,20 +123,39 @@ class Node:
             self._metadata = {}
             return self._metadata
 
+    def __call__(self, *gradients: Any) -> Any:
+        """The gradients of the inputs, a tensor or a tuple, for those of the outputs; recorded in grad mode."""
+        expected = _outputs(self) or 1
+        if len(gradients) != expected:
+            raise TypeError(f"{self.name()}: expected {expected} arguments, got {len(gradients)} instead")
+        for i, g in enumerate(gradients):
+            if not (g is None or isinstance(g, Variable)):
+                raise TypeError(f"{self.name()}: argument {i} is a {type(g).__name__}, not a Tensor or None")
+        if all(g is None for g in gradients):
+            found: tuple[Any, ...] = (None,) * len(self.edges)
+        else:
+            found = self.backward_recorded(list(gradients) if _outputs(self) else gradients[0])
+        return found[0] if len(found) == 1 else found
+
     def __getattr__(self, name: str) -> Any:
         # `_saved_self`, `_saved_other`, `_saved_result`: what PyTorch calls the slots `x` or `a`, `b`, and `y`.
         slots = getattr(type(self), "saves", ())
-        if not name.startswith("_saved_"):
+        raw = name.startswith("_raw_saved_")
+        if not (raw or name.startswith("_saved_")):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        asked = name.removeprefix("_saved_")
+        asked = name.removeprefix("_raw").removeprefix("_saved_")
         for slot in _SLOTS.get(asked, (asked,)):
-            if slot in slots or (slot == asked and slot in getattr(type(self), "__slots__", ())):
-                return self._saved_value(slot)
+            if slot in slots or (not raw and slot == asked and slot in getattr(type(self), "__slots__", ())):
+                return Node._raw_saved(self, slot) if raw else self._value_in(slot)
         raise AttributeError(
             f"{type(self).__name__!r} object has saved no {asked!r}: it saves {', '.join(slots) or 'nothing'}"
         )
 
-    def _saved_value(self, slot: str) -> Any:
+    def __dir__(self) -> list[str]:
+        named = [_NAMES.get(slot, slot) for slot in getattr(type(self), "saves", ())]
+        return [*object.__dir__(self), *(f"{kind}_{n}" for n in named for kind in ("_saved", "_raw_saved"))]
+
+    def _value_in(self, slot: str) -> Any:
         try:
             value = object.__getattribute__(self, slot)
         except AttributeError:
@@ -142,7 +163,16 @@ class Node:
                 f"{self.name()}: the saved values are gone, because the graph was differentiated before (Trying to "
                 "backward through the graph a second time): pass retain_graph=True to the first backward"
             ) from None
-        return wrap(value) if type(value) in BY_ARRAY else value
+        return self._placed(slot, value) if type(value) in BY_ARRAY else value
+
+    def _placed(self, slot: str, raw: Any) -> Any:
+        """The saved array of `slot` as a tensor with its place in the graph; of a leaf that still has it, the leaf."""
+        op: Any = getattr(type(self), "op", None)
+        if op is None or slot not in op.inputs or op.variadic:
+            return wrap(raw, self if op is not None and slot == "y" and not op.outputs else None)
+        edge = self.edges[op.inputs.index(slot)]
+        leaf = getattr(edge, "variable", None)
+        return leaf if isinstance(leaf, Variable) and leaf._raw is raw else wrap(raw, edge)
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """The cotangents of the inputs, from the cotangent `g` of the output."""
@@ -180,32 +210,56 @@ class Node:
 
 
 #: What PyTorch calls the slots of most nodes.
-_SLOTS = {"self": ("x", "a"), "other": ("b",), "result": ("y",), "exponent": ("b",)}
+_SLOTS = {"self": ("x", "a"), "other": ("b",), "mat2": ("b",), "result": ("y",), "exponent": ("b",)}
+_NAMES = {"x": "self", "a": "self", "b": "other", "y": "result"}
 
 
-class GradientEdge(tuple[Any, int]):
-    """A place in a graph, (node, which of its outputs): stands for a tensor in `grad` and `backward`."""
+class GradientEdge(tuple[Any, ...]):
+    """A place in a graph, (node, which of its outputs, None): stands for a tensor in `grad` and `backward`."""
 
+    _fields = ("node", "output_nr", "ownership_token")
     node = property(lambda self: self[0], doc="The node.")
     output_nr = property(lambda self: self[1], doc="Which of its outputs.")
-    _edge: Node | None
+    ownership_token = property(lambda self: self[2], doc="PyTorch's; None here, where the node is enough.")
+    #: What `get_gradient_edge` knows of the tensor: its node or port, and the type, shape and dtype of its array.
+    _edge: Node | None = None
+    _form: tuple[type, tuple[int, ...], Any] | None = None
 
-    def __new__(cls, node: Node, output_nr: int = 0, edge: Node | None = None) -> GradientEdge:
-        self = tuple.__new__(cls, (node, output_nr))
-        self._edge = edge
-        return self
+    def __new__(cls, node: Node, output_nr: int = 0, ownership_token: Any = None) -> GradientEdge:
+        return tuple.__new__(cls, (node, output_nr, ownership_token))
+
+    def _replace(self, **changes: Any) -> GradientEdge:
+        return GradientEdge(**{**dict(zip(self._fields, self, strict=True)), **changes})
 
     def __repr__(self) -> str:
-        return f"GradientEdge(node={self[0]!r}, output_nr={self[1]})"
+        return f"GradientEdge(node={self[0]!r}, output_nr={self[1]}, ownership_token={self[2]!r})"
 
-    @property
-    def edge(self) -> Node:
-        """Where a gradient of this place arrives."""
-        if self._edge is None and len(getattr(self.node, "output_metas", ())) > 1:
-            raise NotImplementedError(
-                f"GradientEdge: {self.node.name()} has several outputs: get the edge of one by get_gradient_edge(tensor)"
-            )
-        return self._edge or self.node
+    def find(self, roots: Sequence[Node] = ()) -> Node:
+        """Where a gradient of this place arrives in the graph of `roots`: the node, or the `Port` of one of its outputs."""
+        if self._edge is not None:
+            return self._edge
+        node, i = self[0], self[1]
+        count = _outputs(node)
+        if not 0 <= i < (count or 1):
+            raise IndexError(f"GradientEdge: {node.name()} has {count or 1} outputs, and none of number {i}")
+        if not count:
+            return node
+        found = dict.fromkeys(roots)
+        stack = list(found)
+        while stack:
+            for edge in stack.pop().edges:
+                if edge is not None and edge not in found:
+                    found[edge] = None
+                    stack.append(edge)
+        ports = (n for n in found if isinstance(n, Port) and n.node is node and n.index == i)
+        return next(ports, None) or Port(node, i)
+
+
+def _outputs(node: Node) -> int:
+    """How many outputs a node has whose cotangents it takes as a list; 0 for one that takes its only cotangent."""
+    op: Any = getattr(type(node), "op", None)
+    count = len(getattr(node, "output_metas", ()))
+    return count if count > 1 or (op is not None and op.outputs) else 0
 
 
 class Port(Node):

@@ -95,7 +95,7 @@ def packing(cls: type[Node]) -> type[Node]:
     """The subclass of a class of nodes whose saved values are packed."""
     if cls not in _PACKING:
         members: dict[str, Any] = {n: _unpacked(cls, n) for n in ("backward", "consume", "backward_recorded")}
-        members.update(release=_release, _saved_value=_saved_value)
+        members.update(release=_release, _value_in=_value_in)
         _PACKING[cls] = type(
             cls.__name__, (cls,), {"__slots__": ("lock", "packed"), "__doc__": cls.__doc__, **members}
         )
@@ -144,9 +144,9 @@ def _packed(node: Any) -> dict[str, Packed]:
     return node.packed
 
 
-def _saved_value(node: Any, slot: str) -> Any:
+def _value_in(node: Any, slot: str) -> Any:
     packed = _packed(node)
-    return wrap(packed[slot].unpack()) if slot in packed else Node._saved_value(node, slot)
+    return node._placed(slot, packed[slot].unpack()) if slot in packed else Node._value_in(node, slot)
 
 
 def _release(node: Any) -> None:
@@ -155,3 +155,91 @@ def _release(node: Any) -> None:
     for slot in node.saves:
         if hasattr(node, slot):
             delattr(node, slot)
+
+
+# --- hooks of a single value --------------------------------------------------------------------------------
+
+
+class SavedTensor:
+    """One saved value of a node, such as `node._raw_saved_self`, which takes hooks of its own."""
+
+    __slots__ = ("_node", "_slot")
+
+    def __init__(self, node: Node, slot: str) -> None:
+        self._node, self._slot = node, slot
+
+    def register_hooks(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        """Pack the value by `pack_hook` now, and read it through `unpack_hook` from now on."""
+        asked = f"Calling register_hooks on a saved tensor of {self._node.name()}"
+        for hook in (pack_hook, unpack_hook):
+            if not callable(hook):
+                raise TypeError(f"register_hooks: hooks must be callable, found {type(hook).__name__}")
+        node: Any = self._node
+        packed = getattr(node, "packed", {})  # of a node that was recorded under hooks
+        value = gone = object()
+        if packed is not None:
+            value = packed.get(self._slot) or getattr(node, self._slot, gone)
+        if value is gone:
+            raise GraphFreedError(
+                f"{asked} after it has been freed: pass retain_graph=True to the backward before"
+            )
+        if type(value) is Packed:
+            raise RuntimeError(
+                f"{asked} whose hooks have already been set: only one pair of hooks is allowed at a time"
+            )
+        if not hasattr(value, "dtype"):
+            raise RuntimeError(f"{asked} with value {value} is forbidden: only tensors are packed")
+        packed_value = Packed(value, (pack_hook, unpack_hook))
+        if hasattr(type(node), "packed"):
+            packed[self._slot] = packed_value
+            delattr(node, self._slot)
+        else:
+            node.__class__ = _unpacking(type(node))
+            setattr(node, self._slot, packed_value)
+
+
+Node._raw_saved = SavedTensor
+
+#: For a class of nodes the same class, whose nodes may have packed values in their slots.
+_UNPACKING: dict[type[Node], type[Node]] = {}
+
+#: Held while unpacked values are in the slots of such a node.
+_unpacked_values = RLock()
+
+
+def _unpacking(cls: type[Node]) -> type[Node]:
+    if issubclass(cls, tuple(_UNPACKING.values())):
+        return cls
+    if cls not in _UNPACKING:
+        members: dict[str, Any] = {
+            n: _with_values(cls, n) for n in ("backward", "consume", "backward_recorded")
+        }
+        members.update(__slots__=(), __doc__=cls.__doc__, _value_in=_hooked_value_in)
+        _UNPACKING[cls] = type(cls.__name__, (cls,), members)
+    return _UNPACKING[cls]
+
+
+def _with_values(cls: type[Node], name: str) -> Callable[..., Any]:
+    method = getattr(cls, "backward" if name == "consume" else name)
+
+    def call(node: Any, g: Any) -> tuple[Any, ...]:
+        with _unpacked_values:
+            packed = {
+                slot: value for slot in node.saves if type(value := getattr(node, slot, None)) is Packed
+            }
+            try:
+                for slot, value in packed.items():
+                    setattr(node, slot, value.unpack())
+                return method(node, g)
+            finally:
+                for slot, value in packed.items():
+                    setattr(node, slot, value)
+                if name == "consume":
+                    node.release()
+
+    return call
+
+
+def _hooked_value_in(node: Any, slot: str) -> Any:
+    value = getattr(node, slot, None)
+    return node._placed(slot, value.unpack()) if type(value) is Packed else Node._value_in(node, slot)

@@ -31,10 +31,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _vmapped(function: Any, *batches: Any) -> Any:
-    from ..transforms.vmap import vmap
+def _batch_of_grads(*args: Any) -> Any:
+    from .batched_grads import batch_of_grads
 
-    return vmap(function)(*batches)
+    return batch_of_grads(*args)
 
 
-engine.vmapped = _vmapped
+engine._batch_of_grads = _batch_of_grads

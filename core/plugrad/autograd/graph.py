@@ -36,9 +36,10 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require gradients: "
             "create it with requires_grad=True, or compute it from a tensor that has it"
         )
-    return (
-        GradientEdge(edge.node, edge.index, edge) if isinstance(edge, Port) else GradientEdge(edge, 0, edge)
-    )
+    found = GradientEdge(edge.node, edge.index) if isinstance(edge, Port) else GradientEdge(edge)
+    raw = tensor._raw
+    found._edge, found._form = edge, (type(raw), tuple(raw.shape), raw.dtype)
+    return found
 
 
 def register_multi_grad_hook(

@@ -86,7 +86,7 @@ def _roots(outputs: Sequence[Any]) -> tuple[dict[Node, None], dict[Node, Form]]:
             node = _target(y._edge)
             forms[node] = tuple(y._raw.shape), of(y._raw.dtype)
         elif isinstance(y, (Node, GradientEdge)):
-            node = _target(y.edge if isinstance(y, GradientEdge) else y)
+            node = _target(y.find() if isinstance(y, GradientEdge) else y)
         else:
             raise TypeError(f"explain: output {i} is a {type(y).__name__}: expected a Tensor or its grad_fn")
         roots[node] = None
