@@ -47,8 +47,8 @@ class InferenceTensor(Tensor, inference=True):
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        rebuild, (_, *rest) = super().__reduce_ex__(protocol)
-        return rebuild, (Tensor, *rest)
+        rebuild, (_, *rest), state = super().__reduce_ex__(protocol)
+        return rebuild, (Tensor, *rest), state
 
     @property
     def _version(self) -> int:

@@ -209,15 +209,23 @@ class Storage:
 
     def move(self) -> None:
         """Give the tensors a copy of the memory, each its part; the old memory stays as it is."""
-        tensors = [t for t, raw in self._settle() if t is not None and t._raw is raw]
+        tensors = self.tensors()
         backend = BY_ARRAY[type(tensors[0]._raw)]
         for tensor, raw in zip(tensors, backend.rebase([t._raw for t in tensors]), strict=True):
             tensor._raw = raw
         self._orphans = None
         self._members = [(weakref.ref(t), weakref.ref(t._raw)) for t in tensors]
+        self.note_memory(raw)
+
+    def note_memory(self, raw: Any) -> None:
+        """Enter what `raw` is a view of, so that views that nobody entered are noticed: a member without a tensor."""
         memory = getattr(raw, "base", None)
-        if memory is not None:  # a member without a tensor, so that views that nobody entered are noticed
+        if memory is not None:
             self._members.append((None, weakref.ref(memory)))
+
+    def tensors(self) -> list[Any]:
+        """The tensors that share this memory."""
+        return [t for t, raw in self._settle() if t is not None and t._raw is raw]
 
 
 def of(tensor: Variable) -> Storage:

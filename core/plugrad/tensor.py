@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import creation, dtypes, engine, hooks, levels, ops, storage, writes
+from . import copies, creation, dtypes, engine, hooks, levels, ops, storage, writes
 from .accumulate import AccumulateGrad, lock
 from .backend import BY_ARRAY, Backend
 from .device import device
@@ -452,18 +452,16 @@ class Tensor(Methods, Variable, result=True):
     __hash__ = object.__hash__
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "only Tensors created explicitly by the user support pickling and deepcopy: this one was computed; "
-                "use .detach() first"
-            )
         values = self._host()
-        return _rebuild, (type(self), values, str(self.device), self.requires_grad)
+        state = getattr(self, "__dict__", None) or None  # of a subclass
+        return _rebuild, (type(self), values, str(self.device), self.requires_grad), state
 
     def __copy__(self) -> Tensor:
         other = object.__new__(type(self))
         other._raw, other._edge = self._backend.alias(self._raw), None
         storage.of(self).add(other)
+        if hasattr(self, "__dict__"):
+            other.__dict__.update(self.__dict__)
         if self.is_leaf:
             return other.requires_grad_(self.requires_grad)
         other._edge = self._edge
@@ -475,12 +473,17 @@ class Tensor(Methods, Variable, result=True):
                 "only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: use .detach() first"
             )
         if id(self) not in memo:
-            copy = object.__new__(type(self))
-            copy._raw, copy._edge = self._backend.copy(self._raw), None
-            copy.requires_grad_(self.requires_grad)
+            from copy import deepcopy
+
+            other = memo[id(self)] = object.__new__(type(self))
+            other._edge, (other._raw, home) = None, copies.copied(self, memo)
+            if home is not None:
+                home.add(other)
+            other.requires_grad_(self.requires_grad)
             if self.grad is not None:
-                copy._grad = self.grad.detach().clone()
-            memo[id(self)] = copy
+                other._grad = deepcopy(self.grad, memo)
+            if hasattr(self, "__dict__"):
+                other.__dict__.update(deepcopy(self.__dict__, memo))
         return memo[id(self)]
 
 

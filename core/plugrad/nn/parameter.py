@@ -33,5 +33,10 @@ class Parameter(Tensor):
         storage.of(data).add(self)
         return self.requires_grad_(requires_grad)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:  # without the .grad, and in memory of its own, as in PyTorch
+            memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
+        return memo[id(self)]
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

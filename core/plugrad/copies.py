@@ -1,0 +1,31 @@
+"""Deep copies of tensors, which share memory with each other where the originals do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .backend import BY_ARRAY
+from .errors import DeviceError
+from .graph import Variable
+from .storage import Storage
+
+
+def copied(tensor: Variable, memo: dict[int, Any]) -> tuple[Any, Storage | None]:
+    """A copy of the memory of `tensor`, and the storage that the copies of its relatives in `memo` have."""
+    backend = BY_ARRAY[type(tensor._raw)]
+    home = getattr(tensor, "_storage", None)
+    relatives = [] if home is None or backend.is_transform else home.tensors()
+    if len(relatives) < 2:
+        return backend.copy(tensor._raw), None
+    if id(home) not in memo:
+        try:
+            raws = backend.rebase([t._raw for t in relatives])
+        except DeviceError:
+            raise NotImplementedError(
+                "deepcopy: the tensor shares memory that has gaps with others: copy its .clone() instead"
+            ) from None
+        new = Storage()
+        new.note_memory(raws[0])
+        memo[id(home)] = home, new, dict(zip(map(id, relatives), raws, strict=True))
+    _, new, known = memo[id(home)]
+    return known[id(tensor)], new
