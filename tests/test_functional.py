@@ -195,6 +195,15 @@ BAD: dict[str, tuple[type[Exception], str, Callable[[Any, Any], Any]]] = {
     "no tensor returned": (
         TypeError, "The outputs of the user-provided function given to vjp must be", lambda t, f: f.vjp(lambda x: 3, t.ones(2))
     ),
+    "a list returned": (
+        TypeError, "must be either a Tensor or a tuple of Tensors but the given outputs of the user-provided function has type",
+        lambda t, f: f.jacobian(lambda x: [x, x], t.ones(2)),
+    ),
+    "a list": (TypeError, "but the given inputs has type", lambda t, f: f.jvp(twice, [t.ones(2)], [t.ones(2)])),
+    "forward, with a graph and strict": (
+        NotImplementedError, "`create_graph=True`",
+        lambda t, f: f.jacobian(twice, t.ones(2), create_graph=True, strict=True, strategy="forward-mode", vectorize=True),
+    ),
     "vjp without v": (
         RuntimeError, "The vector v can only be None if the user-provided function returns a single Tensor with a single element",
         lambda t, f: f.vjp(twice, t.ones(2)),

@@ -114,7 +114,7 @@ class _Call:
 
 
 def _tuple_of(values: Any, which: str, asked: str) -> tuple[tuple[Any, ...], bool]:
-    several = isinstance(values, (tuple, list))
+    several = isinstance(values, tuple)
     found = tuple(values) if several else (values,)
     for i, x in enumerate(found):
         if not isinstance(x, Variable):
@@ -357,6 +357,11 @@ def _row_by_row(c: _Call) -> list[list[Any]]:
 
 
 def _by_columns(func: Any, inputs: Tensors, create_graph: bool, strict: bool, vectorize: bool) -> Any:
+    if create_graph:
+        raise NotImplementedError(
+            'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not supported '
+            'together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`, or use func.jacfwd.'
+        )
     if strict:
         raise RuntimeError(
             'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together '
@@ -365,11 +370,6 @@ def _by_columns(func: Any, inputs: Tensors, create_graph: bool, strict: bool, ve
     if not vectorize:
         raise NotImplementedError(
             'jacobian: strategy="forward-mode" is only implemented for `vectorize=True`: set it, or use func.jacfwd'
-        )
-    if create_graph:
-        raise NotImplementedError(
-            'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not supported '
-            'together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`, or use func.jacfwd.'
         )
     given, several = _tuple_of(inputs, "inputs", "jacobian")
     xs = [x.detach() for x in given]
