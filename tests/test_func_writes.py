@@ -161,8 +161,11 @@ def test_refusals(text: str, error: type[Exception], message: str) -> None:
 
 
 def test_forward_mode_refuses_to_write_into_what_is_detached() -> None:
-    with pytest.raises(NotImplementedError, match=r"detached from one of forward mode.*\.clone"):
-        jacfwd(lambda x: x.detach().mul_(2) * x)(torch.ones(3))
+    f = lambda x: x.detach().mul_(2) * x
+    along = lambda x: jvp(f, (x,), (x,))
+    for call in (jacfwd(f), vmap(along), along):
+        with pytest.raises(NotImplementedError, match=r"detached (from one of forward mode|tensor).*\.clone"):
+            call(torch.ones(2, 3))
 
 
 def test_writes_under_no_grad_inside_where_nobody_differentiates() -> None:

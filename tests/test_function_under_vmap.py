@@ -178,3 +178,179 @@ class Dirty(Bare):
 def test_errors(function: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
         plugrad.func.vmap(function.apply)(plugrad.ones(3, 2))
+
+
+# --- what the generated rule keeps from one method to the next -------------------------------------------------
+
+
+def custom(t: Any, **members: Any) -> Any:
+    """A Function called Custom of plain functions."""
+    members = {k: staticmethod(v) if callable(v) else v for k, v in members.items()}
+    return type("Custom", (t.autograd.Function,), {"generate_vmap_rule": True, **members})
+
+
+def _clamped(t: Any) -> Any:
+    """Keeps a tensor as an attribute, and another in a container."""
+
+    def setup(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mask, ctx.more = inputs[0] > 0, {"doubled": [inputs[0] * 2, "text"]}
+
+    return custom(
+        t, forward=lambda x: x.clamp(min=0), setup_context=setup,
+        backward=lambda ctx, g: ctx.mask * g + 0 * ctx.more["doubled"][0],
+    )  # fmt: skip
+
+
+def _sorted(t: Any) -> Any:
+    """Saves an output that needs no gradient."""
+
+    def setup(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    def backward(ctx: Any, g: Any, _: Any) -> Any:
+        (order,) = ctx.saved_tensors
+        return t.zeros_like(g).scatter(0, order, g)
+
+    return custom(
+        t, forward=lambda x: (x.sort()[0], x.argsort()), setup_context=setup, backward=backward
+    )  # fmt: skip
+
+
+def _unmaterialized(t: Any) -> Any:
+    """Gets None for an output that nobody uses."""
+
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        return (0 if g is None else g) + (0 if h is None else 5 * h)
+
+    return custom(
+        t, forward=lambda x: (x * 1, x * 2),
+        setup_context=lambda ctx, inputs, output: ctx.set_materialize_grads(False), backward=backward,
+    )  # fmt: skip
+
+
+def _product(t: Any) -> Any:
+    """Saves inputs and an output; its backward is differentiable."""
+
+    def backward(ctx: Any, g: Any, h: Any) -> Any:
+        x, y, product = ctx.saved_tensors
+        return y * g + h + 0 * product, x * g + h
+
+    return custom(
+        t, forward=lambda x, y: (x * y, x + y),
+        setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output[0]), backward=backward,
+    )  # fmt: skip
+
+
+def _expanded(t: Any) -> Any:
+    """Returns a gradient with one more dimension, which adds up."""
+    return custom(
+        t, forward=lambda x: x * t.ones(2, 3, dtype=t.float64), setup_context=lambda *_: None,
+        backward=lambda ctx, g: g,
+    )  # fmt: skip
+
+
+def _squares(y: Any) -> Any:
+    return sum((v * v).sum() for v in (y if isinstance(y, tuple) else (y,)) if v.is_floating_point())
+
+
+def _each_way(t: Any, make: Any, *inputs: Any) -> list[Any]:
+    """Values, gradients through vmap, and inside of it, also with one input that all share."""
+    f, vmap = make(t), t.func.vmap
+    found: list[Any] = []
+    shared = [t.tensor(x[0]) for x in inputs[1:]]
+    for xs, dims in (
+        ([t.tensor(x) for x in inputs], 0),
+        ([t.tensor(inputs[0]), *shared], (0, *[None] * len(shared))),
+    ):
+        found.append(vmap(f.apply, in_dims=dims)(*xs))
+        leaves = [x.requires_grad_() for x in xs]
+        y = vmap(lambda *a: _squares(f.apply(*a)), in_dims=dims)(*leaves).sum()
+        first = t.autograd.grad(y, leaves, create_graph=True)
+        found.append(first)
+        xs = [x.detach() for x in xs]
+        total = lambda *a: _squares(f.apply(*a))
+        found.append(vmap(t.func.grad(total, argnums=tuple(range(len(xs)))), in_dims=dims)(*xs))
+    return found
+
+
+def _arrays_in(tree: Any) -> list[Any]:
+    if isinstance(tree, (tuple, list)):
+        return [a for part in tree for a in _arrays_in(part)]
+    return [tree.detach().numpy()]
+
+
+@pytest.mark.parametrize("make", [_clamped, _sorted, _unmaterialized, _product, _expanded])
+def test_the_generated_rule_gives_what_it_gives_in_pytorch(make: Any) -> None:
+    oracle = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    inputs = [rng.standard_normal((4, 3)) for _ in range(2 if make is _product else 1)]
+    found, expected = (_arrays_in(_each_way(t, make, *inputs)) for t in (plugrad, oracle))
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_levels_in_each_other_keep_their_notes_apart() -> None:
+    t, f = plugrad, _product(plugrad)
+    rng = np.random.default_rng(2)
+    x, y = (t.tensor(rng.standard_normal(s), requires_grad=True) for s in ((4, 3), (5, 3)))
+    outer = lambda g: t.func.vmap(lambda x: t.func.vmap(lambda y: _squares(g(x, y)))(y))(x).sum()
+    found = t.autograd.grad(outer(f.apply), (x, y), create_graph=True)
+    expected = t.autograd.grad(outer(lambda x, y: (x * y, x + y)), (x, y), create_graph=True)
+    for a, b in zip(found, expected, strict=True):
+        assert a.allclose(b)
+    second, wanted = (t.autograd.grad(sum((g**2).sum() for g in gs), (x, y)) for gs in (found, expected))
+    for a, b in zip(second, wanted, strict=True):
+        assert a.allclose(b)
+
+
+def test_once_differentiable_under_vmap() -> None:
+    t = plugrad
+    f = custom(
+        t, forward=lambda x: x * x, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+        backward=t.autograd.function.once_differentiable(lambda ctx, g: 2 * ctx.saved_tensors[0] * g),
+    )  # fmt: skip
+    x = t.tensor([1.0, 2.0], requires_grad=True)
+    assert t.func.vmap(t.func.grad(f.apply))(x.detach()).tolist() == [2, 4]
+    (g,) = t.autograd.grad(t.func.vmap(f.apply)(x).sum(), x, create_graph=True)
+    assert g.tolist() == [2, 4]
+    for again in (
+        lambda: t.autograd.grad(g.sum(), x),
+        lambda: t.func.vmap(t.func.grad(t.func.grad(f.apply)))(x.detach()),
+    ):
+        with pytest.raises(RuntimeError, match=r"marked with @once_differentiable: .*Custom"):
+            again()
+
+
+def test_random_numbers_in_a_function_under_vmap() -> None:
+    t = plugrad
+    f = custom(
+        t, forward=lambda x: x * 0 + t.rand(20), setup_context=lambda *_: None, backward=lambda ctx, g: g
+    )
+    x = t.ones(3, 20)
+    different, alike = (t.func.vmap(f.apply, randomness=r)(x) for r in ("different", "same"))
+    assert (different[0] != different[1]).any() and (alike[0] == alike[1]).all()
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        t.func.vmap(f.apply)(x)
+
+
+def test_a_vmap_staticmethod_runs_below_and_is_told_what_there_is() -> None:
+    t, seen = plugrad, []
+
+    def rule(info: Any, in_dims: Any, x: Any, k: int, y: Any) -> Any:
+        seen.append((tuple(info), in_dims, tuple(x.shape), k, tuple(y.shape)))
+        return (x * k + t.rand(3) * 0, y), (0, None)  # numbers drawn here are not of vmap
+
+    f = custom(
+        t, generate_vmap_rule=False, forward=lambda x, k, y: (x * k, y * 1), setup_context=lambda *_: None,
+        vmap=rule,
+    )  # fmt: skip
+    a, b = t.func.vmap(lambda x: f.apply(x, 2, t.ones(5)))(t.ones(4, 3))
+    assert seen == [((4, "error"), (0, None, None), (4, 3), 2, (5,))]
+    assert a.tolist() == [[2.0] * 3] * 4 and b.shape == (4, 5)
+    assert (
+        t.func.vmap(lambda x: x * f.apply(t.ones(3), 3, t.ones(1))[0])(t.ones(2, 3)).tolist()
+        == [[3.0] * 3] * 2
+    )
+    assert len(seen) == 1  # nothing of the batch in it

@@ -56,6 +56,8 @@ class Level:
 
     def __init__(self) -> None:
         self.types: dict[Any, type[TransformArray]] = {}  # by the backend of the device
+        #: Tensors of this level that were made views of themselves, by `t_` and its like.
+        self.turned: list[Any] = []
 
     def type_for(self, raw: Any) -> Any:
         """The class of this level's arrays over tensors of the device of `raw`."""

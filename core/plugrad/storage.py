@@ -126,8 +126,10 @@ class Storage:
 
     def alone(self, tensor: Variable) -> bool:
         """Whether no other tensor, and nobody outside, shows the memory of `tensor`."""
-        return not self.handed_out and not any(
-            t is not None and t() is not None and t() is not tensor for t, _ in self._members
+        return (
+            self.behind is None
+            and not self.handed_out
+            and not any(t is not None and t() is not None and t() is not tensor for t, _ in self._members)
         )
 
     def check_family(self, tensor: Variable, op: str) -> None:

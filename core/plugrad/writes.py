@@ -245,6 +245,8 @@ def turn(tensor: Any, compute: Callable[[], Any], back: Callable[[Any], Any], na
         for v in home.views_of(tensor):
             v._view = storage.View(tensor, (*steps, *v._view.steps), v._view.recorded, v._view.function)
     tensor._raw = BY_ARRAY[type(y._raw)].alias(y._raw)
+    if (level := levels.of(tensor._raw)) is not None:
+        level.turned.append(tensor)
     home.add(tensor)
     home.version += 1
     if before is not None and not tensor.is_leaf:

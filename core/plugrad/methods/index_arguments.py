@@ -55,7 +55,7 @@ def slices_along(
         raise IndexError(f"{asked}(): Index is supposed to be a vector, found shape {list(indices.shape)}")
     size = tensor._raw.shape[dim] if tensor.ndim else 1
     in_range(indices, dim, size, asked, error, negative)
-    return dim, indices.reshape(-1)
+    return dim, indices if indices.shape else ops.reshape_(indices, (1,))
 
 
 def check_slices(tensor: Any, dim: int, indices: Any, source: Any, asked: str) -> None:

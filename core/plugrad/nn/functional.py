@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import creation, dtypes, ops, random
 from ..methods.inplace import write
+from ..methods.keys import on_host
 from .functional_losses import *  # noqa: F403
 
 # --- layers -------------------------------------------------------------------------------------------------
@@ -61,11 +62,12 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
             "one_hot: an empty tensor does not say how many classes there are: pass num_classes"
         )
     if tensor.numel():
-        low, high = int(tensor.min()), int(tensor.max())
+        # Of the whole batch, inside of vmap.
+        low, high = int(on_host(tensor.min()._raw).min()), int(on_host(tensor.max()._raw).max())
         if low < 0:
             raise RuntimeError(f"one_hot: Class values must be non-negative, found {low}")
         if num_classes == -1:
-            num_classes = high + 1
+            num_classes = int(tensor.max()) + 1
         if high >= num_classes:
             raise RuntimeError(
                 f"one_hot: Class values must be smaller than num_classes, found {high} of {num_classes}"

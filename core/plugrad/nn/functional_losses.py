@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import dtypes, ops
 from ..functions.shapes import broadcast_tensors
+from ..methods.keys import on_host
 from ..ops.loss import reduced
 
 __all__ = [
@@ -76,7 +77,8 @@ def _checked(reduction: str) -> str:
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
     """-target · log(input) - (1 - target) · log(1 - input), of probabilities; `weight` multiplies each."""
     _check_sizes(input, target, "binary_cross_entropy")
-    if input.numel() and (input.min() < 0 or input.max() > 1):
+    known = input.detach()
+    if input.numel() and (on_host(known.min()._raw).min() < 0 or on_host(known.max()._raw).max() > 1):
         raise RuntimeError(
             "binary_cross_entropy: all elements of input should be between 0 and 1: "
             "pass them through sigmoid, or use binary_cross_entropy_with_logits"

@@ -96,8 +96,8 @@ class BatchedBackend(levels.TransformBackend):
     def all_values(self, raw: Any) -> Any:
         """The values of the whole batch, to check indices."""
         inner = raw.value._raw
-        backend = BY_ARRAY[type(inner)]
-        return getattr(backend, "all_values", backend.to_numpy)(inner)
+        backend: Any = BY_ARRAY[type(inner)]
+        return backend.all_values(inner) if backend.is_transform else backend.to_numpy(inner)
 
     def lend(self, raw: Any) -> Any:
         """Nobody outside can have an array of vmap."""

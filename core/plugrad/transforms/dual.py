@@ -76,6 +76,12 @@ class DualBackend(levels.TransformBackend):
         """The values."""
         return raw.primal._host()
 
+    def all_values(self, raw: Any) -> Any:
+        """The values, of all levels below."""
+        inner = raw.primal._raw
+        backend: Any = BY_ARRAY[type(inner)]
+        return backend.all_values(inner) if backend.is_transform else backend.to_numpy(inner)
+
     def alias(self, raw: Any) -> Any:
         """Another object for the same value and tangent."""
         return type(raw)(raw.primal, raw.tangent)

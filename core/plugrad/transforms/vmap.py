@@ -139,8 +139,14 @@ def _run(
         places = _places(name, out_dims, out_spec)
         results = [_result(level, name, y, d) for y, d in zip(outputs, places, strict=True)]
         for x, d, now, raw in zip(flat, dims, inside, before, strict=True):
-            if d is not None and now._raw is not raw:  # it was written to
-                x.copy_(level.value(now, d))
+            if d is None or now._raw is raw:
+                continue
+            if any(t is now for t in level.turned):
+                raise NotImplementedError(
+                    f"vmap({name}, ...): an argument that changes its shape in place is not supported: use x = x.t() instead "
+                    "of x.t_()"
+                )
+            x.copy_(level.value(now, d))  # it was written to
         return results, places, out_spec
     finally:
         levels.pop(level)
