@@ -255,6 +255,25 @@ def test_turns_between_writes_to_the_second_derivative() -> None:
     assert results[0] == results[1]
 
 
+def test_a_view_and_then_its_base_are_turned() -> None:
+    results = []
+    for in_place in (True, False):
+        a = leaf(plugrad, 3, 2)
+        if in_place:
+            x = a * 1
+            v = x[1:]
+            v.transpose_(0, 1)
+            x.t_()
+            v[0].mul_(2)
+            v.mul_(5)
+            x.mul_(3)
+        else:
+            x = (a * plugrad.tensor([[1.0, 1.0], [10.0, 5.0], [10.0, 5.0]], dtype=plugrad.float64)).T * 3
+        weighted(plugrad, x * x).backward()
+        results.append((x.tolist(), a.grad.tolist()))
+    assert results[0] == results[1]
+
+
 def test_what_a_graph_saved_is_what_it_was() -> None:
     a = leaf(plugrad, 2, 3)
     x = a * 1

@@ -156,9 +156,9 @@ class Storage:
         self.version += 1
 
     def views_of(self, base: Variable) -> list[Variable]:
-        """The tensors that are views of `base`."""
-        found = [t() for t, _ in self._members if t is not None]
-        return [t for t in found if t is not None and hasattr(t, "_view") and t._view.base is base]
+        """The tensors that are views of `base`, each once: one that was turned in place is a member twice."""
+        found = {id(t): t for t in [t() for t, _ in self._members if t is not None] if t is not None}
+        return [t for t in found.values() if hasattr(t, "_view") and t._view.base is base]
 
     def _settle(self) -> list[tuple[Any, Any]]:
         """The members that live, as (tensor or None, array); arrays that graphs alone hold become orphans."""
