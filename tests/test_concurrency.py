@@ -296,6 +296,21 @@ def test_writes_into_tensors_of_their_own() -> None:
     in_threads(4, work)
 
 
+@pytest.mark.parametrize("algorithm", ["mt19937", "philox"])
+def test_threads_that_draw_from_one_generator_never_draw_the_same(algorithm: str) -> None:
+    for _ in range(3):
+        stream = torch.Generator(algorithm=algorithm)  # whose first draw is in one of the threads
+        draws = in_threads(
+            THREADS,
+            lambda i: [torch.randn(3, dtype=torch.float64, generator=stream).tolist() for _ in range(50)],  # noqa: B023
+        )
+        numbers = [x for rows in draws for row in rows for x in row]
+        assert len(set(numbers)) == len(numbers)
+        alone = torch.Generator(algorithm=algorithm)
+        rows = [torch.randn(3, dtype=torch.float64, generator=alone).tolist() for _ in range(50 * THREADS)]
+        assert set(numbers) == {x for row in rows for x in row}
+
+
 def test_threads_that_start_threads_in_a_backward() -> None:
     x = torch.ones(2, requires_grad=True)
 

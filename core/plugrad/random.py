@@ -7,6 +7,7 @@ Philox4x64-10, whose bits and uniforms come out equal on every device. `Generato
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import index
@@ -20,6 +21,7 @@ from .graph import made as wrap
 
 ALGORITHMS = ("mt19937", "philox")
 _FIRST_SEED = 67280421310721  # PyTorch's
+_lock = threading.RLock()
 
 
 class Generator:
@@ -45,7 +47,9 @@ class Generator:
     def stream(self) -> Any:
         """The backend's stream, made at the first draw."""
         if self._stream is None:
-            self._stream = place(self.device).stream(self.algorithm, self._seed)
+            with _lock:  # threads that draw at the same time draw from one stream
+                if self._stream is None:
+                    self._stream = place(self.device).stream(self.algorithm, self._seed)
         return self._stream
 
     def manual_seed(self, seed: int) -> Generator:
@@ -90,9 +94,10 @@ def default(device: Any) -> Generator:
     """The default generator of a device."""
     where = Device(creation._default_device if device is None else device)
     if where not in _default:
-        _default[where] = Generator(where)
+        generator = Generator(where)
         if _seed_of_all is not None:
-            _default[where].manual_seed(_seed_of_all)
+            generator.manual_seed(_seed_of_all)
+        _default.setdefault(where, generator)  # another thread may have been first
     return _default[where]
 
 

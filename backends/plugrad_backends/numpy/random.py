@@ -12,12 +12,16 @@ kernels do on every processor that has the instruction.
 from __future__ import annotations
 
 import math
+import threading
 from operator import index
 from typing import Any
 
 import numpy as np
 
 __all__ = ["MT19937Stream", "PhiloxStream"]
+
+#: Held while a stream moves on, where NumPy does not see to it: threads may draw from one stream.
+_lock = threading.RLock()
 
 _REAL_PART = {np.dtype(np.complex64): np.dtype(np.float32), np.dtype(np.complex128): np.dtype(np.float64)}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
@@ -221,13 +225,14 @@ class MT19937Stream(_Stream):
 
     def _next_normal(self) -> float:
         """One normal in float64, by the scalar functions of the C library, which PyTorch calls here too."""
-        if self._spare is not None:
-            value, self._spare = self._spare, None
-            return value
-        angle, chance = self._units(2, np.dtype(np.float64)).tolist()
-        radius = math.sqrt(-2 * math.log1p(-chance))
-        self._spare = radius * math.sin(2 * math.pi * angle)
-        return radius * math.cos(2 * math.pi * angle)
+        with _lock:
+            if self._spare is not None:
+                value, self._spare = self._spare, None
+                return value
+            angle, chance = self._units(2, np.dtype(np.float64)).tolist()
+            radius = math.sqrt(-2 * math.log1p(-chance))
+            self._spare = radius * math.sin(2 * math.pi * angle)
+            return radius * math.cos(2 * math.pi * angle)
 
 
 class PhiloxStream(_Stream):
@@ -276,9 +281,9 @@ class PhiloxStream(_Stream):
         return np.argsort(self._words(_shape(n)[0]), kind="stable").astype(np.int64)
 
     def _words(self, n: int) -> np.ndarray:
-        words = np.random.Philox(key=self.initial_seed, counter=self.offset).random_raw(n)
-        self.offset += -(-n // 4)
-        return words
+        with _lock:
+            offset, self.offset = self.offset, self.offset - (-n // 4)
+        return np.random.Philox(key=self.initial_seed, counter=offset).random_raw(n)
 
     def _integers(self, n: int, wide: bool) -> np.ndarray:
         return self._words(n)
