@@ -89,6 +89,17 @@ def no_gradient_arrives_at_several(t: Any) -> Any:
     return str(seen), x.grad
 
 
+def hook_of_several_where_one_gets_nothing(t: Any) -> Any:
+    x, z, seen = leaf(t, 1.0), leaf(t, 1.0), []
+    y = x * 2
+    t.autograd.graph.register_multi_grad_hook(
+        [y, z], lambda gs: seen.append([g if g is None else g.tolist() for g in gs])
+    )
+    up = custom(t, lambda ctx, x: x * 1, lambda ctx, g: None)
+    (up.apply(y) + z * 3).backward()
+    return (str(seen),)
+
+
 def the_graph_knows_tensors_alone(t: Any) -> Any:
     x, sizes = leaf(t, 1.0), []
     f = custom(t, lambda ctx, a, k, b, c: a * b * c, lambda ctx, g: (g, None, g * 2, None))
@@ -106,6 +117,7 @@ PROGRAMS = {
     keyword_of_several: [[9.0]],
     no_gradient_arrives: [[4.0], "[0.0]", True],
     no_gradient_arrives_at_several: ["[[[0.0], [0.0]], [[0.0], [0.0]], [None, None], [None, None]]", [2.0]],
+    hook_of_several_where_one_gets_nothing: ["[[None, [3.0]]]"],
     the_graph_knows_tensors_alone: [
         "[('torch::autograd::AccumulateGrad', 0), ('MulBackward0', 0), (None, 0)]",
         "[([False, False, True], 1)]",

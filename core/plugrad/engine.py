@@ -16,7 +16,7 @@ from .backend import BY_ARRAY, as_array
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
 from .graph import GradientEdge, Meta, Node, Variable, wrap
-from .hooks import run_prehooks, run_tensor_hooks
+from .hooks import note_missing, run_prehooks, run_tensor_hooks
 from .modes import ANOMALY, NO_GRAD, active, set_recording, thread, tidy
 from .op import conform
 
@@ -64,10 +64,13 @@ def differentiate(
 
     while ready:
         node, g = ready.pop()
-        if node.hooks is not None and g is not None:
-            g = run_tensor_hooks(node.hooks, g, recorded, counts, needed)
-            if needed is None:
-                g = run_prehooks(node.hooks, g, recorded)
+        if node.hooks is not None:
+            if g is None:
+                note_missing(node.hooks, recorded, counts, needed)
+            else:
+                g = run_tensor_hooks(node.hooks, g, recorded, counts, needed)
+                if needed is None:
+                    g = run_prehooks(node.hooks, g, recorded)
         if needed is not None:
             if g is not None and needed.get(node):
                 arrived[node] = g if recorded else as_array(g)

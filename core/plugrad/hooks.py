@@ -147,6 +147,17 @@ def run_tensor_hooks(hooks: Hooks, g: Any, recorded: bool, counts: Any, needed: 
     return tensor if recorded else tensor._raw
 
 
+def note_missing(hooks: Hooks, recorded: bool, counts: Any, needed: Any) -> None:
+    """Tell the hooks of several tensors that no gradient will arrive at this one; other hooks are not called."""
+    before = set_recording(recorded and is_grad_enabled())
+    try:
+        for hook in list(hooks.tensor.values()):
+            if type(hook) is OneOfMany:
+                hook.arrive(None, counts, needed)
+    finally:
+        set_recording(before)
+
+
 def run_prehooks(hooks: Hooks, g: Any, recorded: bool) -> Any:
     """`g`, the cotangent of a node or a list of those of its outputs, as the prehooks of the node leave it."""
     if not hooks.before:
@@ -182,7 +193,7 @@ class MultiGradHook:
             expected = [edge for edge in self.edges if edge in counts and (needed is None or edge in needed)]
             counts[self] = [None] * len(self.edges), 1 if self.first else len(expected)
         arrived, missing = counts[self]
-        if missing == 0:  # the first was there before
+        if missing == 0 or (self.first and g is None):  # the first was there before, or is to come
             return
         arrived[i] = g
         counts[self] = arrived, missing - 1
