@@ -132,6 +132,33 @@ def pushed(t: Any, f: Any, *primals: Any, tangents: Any) -> Any:
     return y, [push(*v) for v in tangents]
 
 
+def meta_gradient(t: Any) -> Any:
+    """A gradient through one step of descent for each of several tasks."""
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        return ((x @ p - y) ** 2).mean()
+
+    def after_a_step(p: Any, x: Any, y: Any) -> Any:
+        return loss(p - 0.1 * t.func.grad(loss)(p, x, y), x * 2, y)
+
+    tasks = t.func.vmap(after_a_step, in_dims=(None, 0, 0))
+    return t.func.grad(lambda p: tasks(p, T(t, 5, 4, 3), T(t, 5, 4)).mean())(x3(t))
+
+
+def tangent_kernel(t: Any) -> Any:
+    f = lambda p, x: (x @ p).tanh().sum()
+    j = t.func.vmap(t.func.jacrev(f), in_dims=(None, 0))(T(t, 3, 2), rows(t))
+    return t.einsum("nij,mij->nm", j, j)
+
+
+def gradient_penalty(t: Any) -> Any:
+    """A parameter outside is differentiated through gradients of each example."""
+    w = y3(t).requires_grad_()
+    g = t.func.vmap(lambda x: t.func.grad(lambda x: (w * x**3).sum())(x))(rows(t))
+    (g**2).sum().backward()
+    return g, w.grad
+
+
 def d2(t: Any) -> Any:
     return {"a": x3(t), "b": y3(t)}
 
@@ -204,6 +231,16 @@ DERIVATIVES: dict[str, Program] = {
     "reverse over forward": lambda t: t.func.grad(
         lambda x: t.func.jvp(lambda x: (x**3).sum() * x[0], (x,), (y3(t),))[1]
     )(x3(t)),
+    "meta gradient": meta_gradient,
+    "tangent kernel": tangent_kernel,
+    "gradient penalty": gradient_penalty,
+    "grad of vmap of grad of vmap": lambda t: t.func.vmap(
+        t.func.grad(lambda x: t.func.vmap(lambda y: (x * y).sin().sum())(rows(t)).prod())
+    )(rows(t)),
+    "complex vjp": lambda t: t.func.vjp(lambda z: z * z, t.complex(x3(t), y3(t)))[1](t.complex(y3(t), x3(t))),
+    "complex jvp": lambda t: t.func.jvp(
+        lambda z: z * z.conj(), (t.complex(x3(t), y3(t)),), (t.complex(y3(t), x3(t)),)
+    ),
     "hessian": lambda t: t.func.hessian(lambda x: (x.sin() * x[0]).sum())(x3(t)),
     "hessian of a dict": lambda t: t.func.hessian(lambda d: (d["a"].sin() * d["b"]).sum())(d2(t)),
     "hessian argnums": lambda t: t.func.hessian(lambda x, y: (x.sin() * y**2).sum(), argnums=(0, 1))(
@@ -735,6 +772,8 @@ def test_tied_weights() -> None:
             ),
             "Unexpected.*other",
         ),
+        (lambda t, m: t.func.functional_call(m, {"a.weight": m.weight}, t.ones(2)), "has no attribute `a`"),
+        (lambda t, m: t.func.functional_call(m, {"weight": 3}, t.ones(2)), "3 is not an instance of torch.Tensor"),
         (lambda t, m: t.func.functional_call(m, 3, t.ones(2)), "to be a dict, or a list/tuple of dicts"),
         (lambda t, m: t.func.functional_call(m, [3], t.ones(2)), "all elements .* to be dictionaries"),
         (

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .functions import stack
+from .graph import Variable
 from .transforms.batched import fallbacks, settings
 from .transforms.forward import jvp, linearize
 from .transforms.jacobians import hessian, jacfwd, jacrev
@@ -120,10 +121,18 @@ def _replaced(module: Any, given: dict[str, Any]) -> Iterator[None]:
     undo = []
     try:
         for name, tensor in given.items():
+            if tensor is not None and not isinstance(tensor, Variable):
+                raise TypeError(f"functional_call: {name!r}: {tensor!r} is not an instance of torch.Tensor")
             *path, last = name.split(".")
             owner = module
             for step in path:
-                owner = getattr(owner, "_modules", {}).get(step)
+                found = getattr(owner, "_modules", {}).get(step)
+                if found is None:
+                    raise AttributeError(
+                        f"functional_call: {name!r}: {type(owner).__name__} has no attribute `{step}`: the names are those of "
+                        "named_parameters() and named_buffers()"
+                    )
+                owner = found
             for members in (getattr(owner, "_parameters", {}), getattr(owner, "_buffers", {})):
                 if last in members:
                     undo.append((members, last, members[last]))

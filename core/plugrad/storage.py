@@ -315,7 +315,9 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
             "a .clone(), or compute a new tensor"
         )
     level = getattr(tensor._raw, "level", None)
-    if level is not None:  # arrays of transforms are immutable: a write makes a new one, see `writes.spread`
+    if (
+        level is not None
+    ):  # arrays of transforms are immutable: a write makes a new one, see `level_writes.spread`
         level.check_alive()
         storage.check_family(tensor, op)
         return

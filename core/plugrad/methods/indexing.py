@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import creation, ops, quiet, storage, writes
+from .. import creation, level_writes, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable
 from ..writes import is_recorded
@@ -41,7 +41,7 @@ class Indexing(Sorting, IndexWriting):
         basic, advanced = keys.split(parts, self._raw)
         values = arguments.assignable(self, value, advanced)
         try:
-            writes.admit(self, values, "__setitem__")
+            level_writes.admit(self, values, "__setitem__")
             if is_recorded(self, (value,)):
                 return _record_assignment(self, basic, advanced, values)
             raw = storage.prepare_write(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import creation, dtypes, levels, ops, quiet, storage, writes
+from .. import creation, dtypes, level_writes, levels, ops, quiet, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
 from ..levels import TransformArray
@@ -121,7 +121,7 @@ def replace(tensor: Any, values: Any, name: str) -> Any:
 
 def assign(tensor: Any, value: Any, name: str, key: Any = ...) -> Any:
     """Write a tensor, a raw array or a number into `tensor[key]`, broadcast and cast; returns the tensor."""
-    writes.admit(tensor, value, name)
+    level_writes.admit(tensor, value, name)
     raw = storage.prepare_write(tensor, name, one_value=not hasattr(value, "dtype"))
     values = value._raw if isinstance(value, Variable) else value
     try:

@@ -1,0 +1,68 @@
+"""In-place writes of values of a transform: its arrays are immutable, so all who share memory get new ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import levels, ops, storage
+from .backend import BY_ARRAY
+from .dtypes import int64
+from .graph import Variable, wrap
+from .storage import Step, follow
+
+
+def admit(tensor: Any, value: Any, name: str) -> None:
+    """Let a value of a transform be written into `tensor`, which is of a level below: it goes up to that level."""
+    if not levels.thread.stack or not isinstance(value, Variable):
+        return
+    level = levels.of(value._raw)
+    if level is None or levels.highest((tensor, value)) is levels.of(tensor._raw):
+        return
+    home = storage.of(tensor)
+    home.check_family(tensor, name)
+    base = tensor._view.base if hasattr(tensor, "_view") else tensor
+    raw = level.admitted(base, name)
+    for t in (base, *home.views_of(base)):
+        t._raw = raw if t is base else t._view.of(wrap(raw))._raw
+        if not level.keeps_edges:  # what was recorded belongs to the level below
+            t._edge = None
+        level.note(t)
+    home.refresh()
+
+
+def spread(tensor: Any) -> None:
+    """Let all tensors that share memory with `tensor`, if its array is of a transform, show what was written into it."""
+    level, view = levels.of(tensor._raw), getattr(tensor, "_view", None)
+    if level is None:
+        return
+    home, base = storage.of(tensor), tensor if view is None else view.base
+    if view is not None:
+        base._raw = _with_part(base._raw, view.steps, tensor._raw)
+    for v in home.views_of(base):
+        if v is not tensor:
+            v._raw = v._view.of(wrap(base._raw))._raw
+    home.refresh()
+
+
+def _with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
+    """A new array with `part` where `steps` lead to in `raw`, of a transform."""
+    if any(not op.holomorphic or op.name == "bitcast" for op, _, _ in steps):
+        raise NotImplementedError(
+            "writing into the real or imaginary part, or into a view of another dtype, is not supported inside "
+            "transforms: compute a new tensor, e.g. with torch.complex"
+        )
+    shape, backend = tuple(raw.shape), BY_ARRAY[type(raw)]
+    ones = wrap(backend.base.full((math.prod(shape),), 1, int64))  # type: ignore[attr-defined]
+    numbers = ops.reshape_.call(ops.add.call(ops.cumsum_.call(ones, 0), -1), shape)
+    at = follow(steps, numbers)
+    at = ops.reshape_.call(at, (math.prod(at._raw.shape),))
+    places = backend.base.to_numpy(at._raw).tolist()  # type: ignore[attr-defined]
+    if len(set(places)) < len(places):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    flat = ops.reshape_.call(wrap(raw), (math.prod(shape),))
+    values = ops.reshape_.call(wrap(part), (math.prod(part.shape),))
+    return ops.reshape_.call(ops.index_put.call(flat, values, (at._raw,), False), shape)._raw
