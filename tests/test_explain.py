@@ -124,6 +124,55 @@ def test_bytes_count_each_array_once_and_no_leaf() -> None:
     assert both.saved_bytes == 4000 and [n.is_output for n in both.nodes].count(True) == 2
 
 
+def test_bytes_of_a_view_are_those_of_the_memory_that_it_keeps() -> None:
+    x, large = torch.ones(10, requires_grad=True), torch.ones(1000)
+    assert torch.explain((x * large[:10]).sum() + (x * large[10:20]).sum()).saved_bytes == 4000
+    assert torch.explain(x * torch.ones(1).expand(10)).saved_bytes == 4
+
+
+def test_bytes_inside_transforms() -> None:
+    found = []
+
+    def f(x: Any) -> Any:
+        y = x.exp()
+        z = (y * y).sum()
+        found.append(torch.explain(z))
+        return z
+
+    torch.func.vmap(torch.func.grad(f))(torch.ones(5, 3))
+    assert found[0].saved_bytes == 60 and found[0].nodes[-1].shape == (3,)
+    torch.func.jvp(torch.func.grad(f), (torch.ones(3),), (torch.ones(3),))
+    assert found[1].saved_bytes == 24  # the values and how they move
+
+
+def test_what_a_function_keeps() -> None:
+    class Kept(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            ctx.other = x + 1
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 2
+
+    x = torch.ones(5, requires_grad=True)
+    y = Kept.apply(x)
+    record = torch.explain(y).nodes[0]
+    assert [(s.name, s.bytes, s.note) for s in record.saved] == [("0", 0, "leaf"), ("other", 20, "")]
+    y.sum().backward()
+    assert torch.explain(y).saved_bytes == 20  # nobody lets go of an attribute
+
+
+def test_a_single_packed_value() -> None:
+    x = torch.ones(2, 3, requires_grad=True)
+    y = x.exp()
+    y.grad_fn._raw_saved_result.register_hooks(lambda t: 1, lambda _: pytest.fail("explain unpacks nothing"))
+    record = torch.explain(y).nodes[0]
+    assert [(s.note, s.shape, s.bytes) for s in record.saved] == [("packed", (2, 3), 0)] and not record.freed
+
+
 def test_a_freed_graph_and_packed_values() -> None:
     x = torch.ones(3, requires_grad=True)
     y = x.exp().sum()
@@ -164,15 +213,30 @@ def test_what_is_explained() -> None:
     x = torch.ones(2, requires_grad=True)
     y = x * 2
     edge = torch.autograd.graph.get_gradient_edge(y)
-    assert [len(torch.explain(v).nodes) for v in (y, y.grad_fn, edge, x)] == [2, 2, 2, 1]
+    assert [len(torch.explain(v).nodes) for v in (y, y.grad_fn, edge, x, [y, x], (y, y))] == [
+        2,
+        2,
+        2,
+        1,
+        2,
+        2,
+    ]
     with pytest.raises(
-        RuntimeError, match=r"explain: output 1 has no graph: it does not require grad, or was computed"
+        RuntimeError,
+        match=r"explain: output 1 has no graph: it does not require grad, or was computed.*with requires_grad=True",
     ):
         torch.explain(y, torch.ones(2))
     with pytest.raises(TypeError, match=r"explain: output 0 is a float: expected a Tensor or its grad_fn"):
         torch.explain(2.0)
     with pytest.raises(TypeError, match=r"explain: no output given"):
         torch.explain()
+    with pytest.raises(
+        TypeError, match=r"params is a list: expected an nn\.Module or a dict from name to tensor"
+    ):
+        torch.explain(y, params=[x])
+    with pytest.raises(ValueError, match=r"limit must be a number of nodes to show, at least 1, found 0"):
+        torch.explain(y, limit=0)
+    assert "... and 1 more node\n" in repr(torch.explain(y, limit=1))
 
 
 def test_nothing_changes() -> None:
@@ -225,6 +289,26 @@ def test_the_picture() -> None:
     assert len(arrows) == sum(len(set(n.inputs)) for n in e.nodes)
     assert e._repr_svg_() == e.svg and e._repr_html_() == e.html
     assert "8 ops, 2 leaves" in e.html and "&lt;w &amp; b&gt;" in e.html
+
+
+def test_arrows_go_round_the_boxes() -> None:
+    x = h = torch.ones(4, 4, requires_grad=True)
+    for _ in range(4):
+        h = h + torch.tanh(h @ torch.ones(4, 4)) * x
+    root = ElementTree.fromstring(torch.explain(h.sum()).svg)
+    boxes = [
+        [float(r.attrib[k]) for k in ("x", "y", "width", "height")]
+        for r in root.iter(f"{SVG}rect")
+        if "x" in r.attrib
+    ]
+    lanes = []
+    for path in root.iter(f"{SVG}path"):
+        lanes += re.findall(r" ([-\d.]+),([-\d.]+) V([-\d.]+)", path.attrib["d"])
+    assert len(lanes) > 10
+    for at, top, bottom in (map(float, lane) for lane in lanes):
+        assert top < bottom
+        for x0, y0, w, h0 in boxes:
+            assert not (x0 <= at <= x0 + w and y0 < bottom and top < y0 + h0), "an arrow crosses a box"
 
 
 def test_dot() -> None:

@@ -12,7 +12,7 @@ __all__ = ["Explanation", "Record", "Saved", "explain"]
 
 
 def explain(*outputs: Any, params: Any = None, limit: int = 100) -> Explanation:
-    """The graph that leads to `outputs`: tensors, or nodes as `tensor.grad_fn` gives them.
+    """The graph that leads to `outputs`: tensors, lists of them, or nodes as `tensor.grad_fn` gives them.
 
     `params` names leaves: an `nn.Module`, or a dict from name to tensor. Printed, the result is a table; in a notebook
     it is a picture. Both show at most `limit` nodes, from the outputs on. Where an op was called is known of what was
@@ -28,14 +28,21 @@ def explain(*outputs: Any, params: Any = None, limit: int = 100) -> Explanation:
     3  w             (3,)   float32  leaf
     3 ops, 1 leaf; the graph keeps 12 B
     """
-    return Explanation(records(outputs, _names(params)), limit)
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"explain: limit must be a number of nodes to show, at least 1, found {limit!r}")
+    flat = [y for o in outputs for y in (o if type(o) in (list, tuple) else (o,))]
+    return Explanation(records(flat, _names(params)), limit)
 
 
 def _names(params: Any) -> dict[int, str]:
     if params is None:
         return {}
-    named = params.named_parameters() if hasattr(params, "named_parameters") else params.items()
-    return {id(tensor): name for name, tensor in named}
+    named = getattr(params, "named_parameters", None) or getattr(params, "items", None)
+    if named is None:
+        raise TypeError(
+            f"explain: params is a {type(params).__name__}: expected an nn.Module or a dict from name to tensor"
+        )
+    return {id(tensor): name for name, tensor in named()}
 
 
 class Explanation:

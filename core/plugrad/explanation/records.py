@@ -56,7 +56,7 @@ def records(outputs: Sequence[Any], names: dict[int, str]) -> list[Record]:
     index = {node: i for i, node in enumerate(order)}
     found = [_record(node, names) for node in order]
     tensors = [getattr(r.node, "variable", None) for r in found if r.kind == "leaf"]
-    known: set[Any] = {_memory(t._raw) for t in tensors if t is not None}
+    known: set[int] = {id(o) for t in tensors if t is not None for o in _owners(t._raw)}
     leaves = frozenset(known)
     for node, record in zip(order, found, strict=True):
         record.inputs = [index[_target(e)] for e in node.edges if e is not None]
@@ -81,7 +81,8 @@ def _roots(outputs: Sequence[Any]) -> tuple[dict[Node, None], dict[Node, Form]]:
         if isinstance(y, Variable):
             if y._edge is None:
                 raise RuntimeError(
-                    f"explain: output {i} has no graph: it does not require grad, or was computed under no_grad"
+                    f"explain: output {i} has no graph: it does not require grad, or was computed under no_grad; create "
+                    "what it comes from with requires_grad=True and compute it in grad mode"
                 )
             node = _target(y._edge)
             forms[node] = tuple(y._raw.shape), of(y._raw.dtype)
@@ -137,14 +138,16 @@ def _values(node: Any) -> tuple[bool, list[tuple[str, Any]]]:
     """Whether a backward has let the values go, and those that are there: (name, array or packed)."""
     if isinstance(node, FunctionCtx):
         saved = node._saved
-        return saved is None, [(str(i), s[0]) for i, s in enumerate(saved or ()) if s is not None]
+        found = [(str(i), s[0]) for i, s in enumerate(saved or ()) if s is not None]
+        found += [(k, v._raw) for k, v in vars(node).items() if isinstance(v, Variable)]  # ctx.name = tensor
+        return saved is None, found
     packed, op = getattr(node, "packed", {}), getattr(type(node), "op", None)
     large = getattr(type(node), "saves", ())
     found = list((packed or {}).items())
     for slot in op.saves.slots if op is not None else large:  # index arrays and masks are parameters
         value = _slot(node, slot)
         parts = value if type(value) in (tuple, list) else (value,)
-        found += [(slot, v) for v in parts if type(v) in BY_ARRAY]
+        found += [(slot, v) for v in parts if type(v) in BY_ARRAY or type(v) is Packed]
     freed = packed is None or (bool(large) and not packed and all(_slot(node, s) is _GONE for s in large))
     return freed, found
 
@@ -166,21 +169,29 @@ def _form(value: Any) -> Form:
     return tuple(value.shape), of(value.dtype)
 
 
-def _memory(raw: Any) -> Any:
-    """The same for arrays over the same memory."""
-    owner = getattr(raw, "base", None)
-    return id(raw if owner is None else owner)
+def _owners(raw: Any) -> list[Any]:
+    """What holds the memory of an array: itself or what it is a view of; of a transform, those of the arrays in there."""
+    if BY_ARRAY[type(raw)].is_transform:
+        slots = (
+            getattr(raw, name, None) for cls in type(raw).__mro__ for name in getattr(cls, "__slots__", ())
+        )
+        return [o for tensor in slots if isinstance(tensor, Variable) for o in _owners(tensor._raw)]
+    while getattr(raw, "base", None) is not None:
+        raw = raw.base
+    return [raw]
 
 
-def _saved(name: str, value: Any, known: set[Any], leaves: frozenset[Any]) -> Saved:
+def _saved(name: str, value: Any, known: set[int], leaves: frozenset[int]) -> Saved:
     form = _form(value)
     if type(value) is Packed:
         return Saved(name, form, 0, "packed")
-    memory = _memory(value)
-    if memory in known:
-        return Saved(name, form, 0, "leaf" if memory in leaves else "kept before")
-    known.add(memory)
-    return Saved(name, form, math.prod(form[0]) * form[1].itemsize)
+    owners = _owners(value)
+    new = [o for o in owners if id(o) not in known]
+    if not new:
+        return Saved(name, form, 0, "leaf" if all(id(o) in leaves for o in owners) else "kept before")
+    known.update(map(id, new))
+    nominal = math.prod(form[0]) * form[1].itemsize
+    return Saved(name, form, sum(getattr(o, "nbytes", nominal) for o in new))
 
 
 def _tell_inputs(node: Any, form: Form | None, values: dict[str, Any], forms: dict[Node, Form]) -> None:
@@ -204,7 +215,12 @@ def _tell_inputs(node: Any, form: Form | None, values: dict[str, Any], forms: di
         elif op is not None and op.kind == "elementwise" and form is not None:
             forms[edge] = form
     unknown = [e for e in node.edges if e is not None and e not in forms and not isinstance(e, Port)]
-    if unknown and form is not None and op is not None and not getattr(node, "packed", None):
+    if (
+        unknown
+        and form is not None
+        and op is not None
+        and not any(type(v) is Packed for v in values.values())
+    ):
         _ask_the_derivative(op, node, form, forms)
     for edge in node.edges:  # of one output of several, its node says nothing but for that output
         if isinstance(edge, Port) and edge.node not in forms:

@@ -20,12 +20,17 @@ def table(nodes: Sequence[Record], limit: int, lines: dict[str, int]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     out = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     if len(nodes) > len(shown):
-        out.append(f"... and {len(nodes) - len(shown)} more nodes")
+        out.append(more(len(nodes) - len(shown)))
     out.append(total(nodes))
     if places and lines:
         width = max(len(size(n)) for n in lines.values())
         out += ["kept by line:", *(f"  {size(n).rjust(width)}  {short(place)}" for place, n in lines.items())]
     return "\n".join(out)
+
+
+def more(count: int) -> str:
+    """How many nodes are not shown."""
+    return f"... and {count} more node{'s' * (count != 1)}"
 
 
 def total(nodes: Sequence[Record]) -> str:
@@ -50,10 +55,10 @@ def kept(n: Record) -> str:
     """What a node keeps, in bytes, or why it adds none."""
     if n.kind == "leaf":
         return "leaf"
+    if n.saved_bytes:
+        return size(n.saved_bytes)
     if n.freed:
         return "freed"
-    if n.saved_bytes or not n.saved:
-        return size(n.saved_bytes) if n.saved_bytes else ""
     notes = [s.note for s in n.saved if s.note != "leaf"]
     return notes[0] if notes else ""
 
