@@ -15,6 +15,7 @@ from plugrad import accumulate, levels, modes
 from plugrad.autograd import Function
 from plugrad.autograd.graph import register_multi_grad_hook, saved_tensors_hooks
 from plugrad.op import OPS
+from plugrad.utils.checkpoint import checkpoint
 
 
 class Cube(Function):
@@ -117,7 +118,27 @@ def leaves(values: Any) -> list[Any]:
     return [torch.tensor(v, requires_grad=True) for v in values]
 
 
-PROGRAMS = {f.__name__: f for f in (first_order, second_order, hooks_of_nodes, writes)}
+def vmapped(x: Any, w: Any) -> None:
+    torch.func.vmap(lambda v: (v * w).sin().sum())(x).sum().backward()
+
+
+def forward_over_reverse(x: Any, w: Any) -> None:
+    torch.func.jvp(torch.func.grad(lambda v: (v.exp() @ w).sum()), (x.detach(),), (x.detach(),))
+    (x @ w).sum().backward()
+
+
+def batched_cotangents(x: Any, w: Any) -> None:
+    torch.autograd.grad((x @ w).exp(), x, torch.ones(2, 2, 2), is_grads_batched=True)
+    (x @ w).sum().backward()
+
+
+def checkpointed(x: Any, w: Any) -> None:
+    checkpoint(lambda a, b: (a @ b).exp(), x, w, use_reentrant=False).sum().backward()
+
+
+PROGRAMS = {f.__name__: f for f in (
+    first_order, second_order, hooks_of_nodes, writes, vmapped, forward_over_reverse, batched_cotangents, checkpointed,
+)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -135,6 +156,7 @@ def test_an_interrupt_anywhere_leaves_everything_usable(name: str) -> None:
         if not interrupted(lambda: gradients(x, w), n):  # noqa: B023
             break
         assert modes.thread.mode == 0, f"at place {n}"
+        assert not levels.thread.stack and not modes.thread.saved_tensors_hooks, f"at place {n}"
         assert not accumulate.lock._is_owned(), f"at place {n}"
         assert (x.tolist(), w.tolist()) == values
         if n % 10 == 0:

@@ -188,8 +188,13 @@ def push(level: Level) -> Level:
 
 
 def pop(level: Level) -> None:
-    """End a level; its arrays are unknown from here on."""
-    thread.stack.remove(level)
+    """End a level; its arrays are unknown from here on.
+
+    Who pushes a level for a while does it within `try`, and cuts the stack as the first thing in `finally`, which Ctrl-C
+    cannot interrupt (see `modes.tidy`).
+    """
+    if level in thread.stack:
+        thread.stack.remove(level)
     level.alive = False
     for array_type in level.types.values():
         BY_ARRAY.pop(array_type, None)

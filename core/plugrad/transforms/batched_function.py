@@ -117,10 +117,12 @@ def _placed(level: VmapLevel, name: str, y: Any, dim: Any) -> Any:
 
 @contextmanager
 def _level(size: int, randomness: str) -> Iterator[Any]:
-    level = levels.push(VmapLevel(size, randomness))
+    level, depth = VmapLevel(size, randomness), len(levels.thread.stack)
     try:
+        levels.push(level)
         yield level
     finally:
+        del levels.thread.stack[depth:]
         levels.pop(level)
 
 

@@ -62,9 +62,9 @@ def _pushed(
     """The outputs of `func`, their tangents, their structure, and aux."""
     for x, t in zip(xs, ts, strict=True):
         check_tangent(x, t)
-    level = DualLevel()
-    levels.push(level)
+    level, depth = DualLevel(), len(levels.thread.stack)
     try:
+        levels.push(level)
         duals = [level.dual(x, t) for x, t in zip(xs, ts, strict=True)]
         output, aux = func(*spec.unflatten(duals)), None
         if has_aux:
@@ -90,6 +90,7 @@ def _pushed(
             ys.append(value)
             dys.append(_zeros(value) if moved is None else moved)
     finally:
+        del levels.thread.stack[depth:]
         levels.pop(level)
     return ys, dys, out_spec, aux
 

@@ -127,8 +127,9 @@ def _run(
     randomness: str,
 ) -> tuple[list[Any], list[Any], Spec]:
     """The results for one batch, the places of its dimension in them, and their structure."""
-    level: Any = levels.push(batched.VmapLevel(size, randomness))
+    level, depth = batched.VmapLevel(size, randomness), len(levels.thread.stack)
     try:
+        levels.push(level)
         inside = [
             x if d is None else level.batch(x if d == 0 else x.movedim(d, 0))
             for x, d in zip(flat, dims, strict=True)
@@ -149,6 +150,7 @@ def _run(
             x.copy_(level.value(now, d))  # it was written to
         return results, places, out_spec
     finally:
+        del levels.thread.stack[depth:]
         levels.pop(level)
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from .. import saved
-from ..modes import is_grad_enabled
+from ..modes import SAVED_TENSORS_HOOKS, is_grad_enabled, thread, tidy
 from .recomputation import CheckpointError, Frame
 
 __all__ = [
@@ -64,13 +64,16 @@ def checkpoint(
     frame.checks = determinism_check == "default"
     frame.early_stop = early_stop if _early_stop is None else _early_stop
     frame.places = [] if (debug if _debug is None else _debug) else None
-    saved.push((frame.pack, frame.unpack))
+    was, hooks = thread.mode, thread.saved_tensors_hooks
     try:
+        saved.push((frame.pack, frame.unpack))
         with forward_context:
             result = function(*args, **kwargs)
             frame.complete()
     finally:
-        saved.pop()
+        mode = thread.mode & ~SAVED_TENSORS_HOOKS | was & SAVED_TENSORS_HOOKS
+        thread.saved_tensors_hooks, thread.mode = hooks, mode  # in one step: see `modes.tidy`
+        tidy()
     if not frame.completed:
         raise RuntimeError(
             "checkpoint: the forward context provided by context_fn suppressed an exception raised during the "

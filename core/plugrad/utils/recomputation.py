@@ -17,7 +17,7 @@ from typing import Any
 from .. import creation, dtypes, levels, random, saved, strict
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
-from ..modes import SAVED_TENSORS_HOOKS, set_mode, thread
+from ..modes import SAVED_TENSORS_HOOKS, set_mode, thread, tidy
 from ..transforms.tree import flatten
 
 
@@ -176,14 +176,15 @@ class _Recomputation:
         args, kwargs = frame.spec.unflatten(leaves)
         del leaves
         with _state_of(frame):
-            saved.push((self.pack, _same))
+            hooks = thread.saved_tensors_hooks
             try:
+                saved.push((self.pack, _same))
                 with frame.context:
                     frame.function(*args, **kwargs)
             except _Stop:
                 pass
             finally:
-                saved.pop()
+                thread.saved_tensors_hooks = hooks  # the mode comes back with the rest of the state
         del raws
 
     def check(self) -> None:
@@ -226,9 +227,10 @@ class _Recomputation:
 @contextmanager
 def _state_of(frame: Frame) -> Iterator[None]:
     """The modes, transforms, defaults and random numbers of a frame's forward run."""
-    mode, stack = set_mode(frame.mode), levels.thread.stack
+    mode, stack = thread.mode, levels.thread.stack
     defaults, states = (creation.get_default_device(), dtypes.get_default_dtype()), None
     try:
+        set_mode(frame.mode)
         levels.thread.stack = list(frame.levels)
         _set_defaults(frame.defaults)
         if frame.random is not None:
@@ -236,11 +238,11 @@ def _state_of(frame: Frame) -> Iterator[None]:
             random.set_all_states(frame.random)
         yield
     finally:
+        levels.thread.stack, thread.mode = stack, mode  # in one step: see `modes.tidy`
+        tidy()
         if states is not None:
             random.set_all_states(states)
         _set_defaults(defaults)
-        levels.thread.stack = stack
-        set_mode(mode)
 
 
 def _set_defaults(defaults: tuple[Any, Any]) -> None:
