@@ -177,7 +177,7 @@ def _check_inputs(args: tuple[Any, ...]) -> None:
                 "This check will likely fail if all the inputs are not of double precision floating point or complex.",
                 stacklevel=3,
             )
-        if any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)):
+        if x.numel() and any(n > 1 and not step for n, step in zip(x.shape, x.stride(), strict=True)):
             raise RuntimeError(
                 f"The {i}th input has a dimension with stride 0: its elements share memory, so that one cannot be moved "
                 "alone. gradcheck only supports inputs that are non-overlapping: call .contiguous() on it first."
