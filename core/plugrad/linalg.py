@@ -7,7 +7,7 @@ from typing import Any
 
 from . import ops
 from .methods import results
-from .methods.linalg import real, square
+from .methods.linalg import square
 from .tensor import Tensor
 
 det = Tensor.det
@@ -42,7 +42,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
 
 def slogdet(A: Any) -> Any:
     """The sign of the determinant and the logarithm of its absolute value."""
-    return results.linalg_slogdet(ops.slogdet.call(real(square(A, "linalg.slogdet"), "linalg.slogdet")))
+    return results.linalg_slogdet(ops.slogdet.call(square(A, "linalg.slogdet")))
 
 
 def multi_dot(tensors: Sequence[Any]) -> Any:

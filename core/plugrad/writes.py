@@ -249,9 +249,13 @@ class CopySlices(Node):
             mask = mask if self.order is None else _dense(mask, self.order)
             return ops.where(wrap(_filled(self.steps, mask, True)), 0, g)
         # The real or imaginary part of complex numbers, which no mask can name.
-        zeros = wrap(backend.zeros(shape, of(g._raw.dtype))).requires_grad_()
-        part, there = follow(self.steps, zeros), follow(self.steps, g)
-        return g - engine.grad(part, zeros, there, create_graph=True)[0]
+        recording = set_recording(True)  # which is off inside of transforms
+        try:
+            zeros = wrap(backend.zeros(shape, of(g._raw.dtype))).requires_grad_()
+            part, there = follow(self.steps, zeros), follow(self.steps, g)
+            return g - engine.grad(part, zeros, there, create_graph=True)[0]
+        finally:
+            set_recording(recording)
 
 
 def _filled(steps: tuple[Step, ...], raw: Any, value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .special import erf
+from .special import check_real, erf
 
 
 def _elu(x: np.ndarray, alpha: float) -> Any:
@@ -23,6 +23,7 @@ def _logsigmoid(x: np.ndarray) -> Any:
 
 
 def _gelu(x: np.ndarray, approximate: str) -> Any:
+    check_real(x, "gelu")
     if approximate == "none":
         return 0.5 * x * (1 + erf(x * 0.5**0.5))
     return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))

@@ -92,6 +92,7 @@ _ROOT_PI = np.sqrt(np.pi)
 
 def erf(x: Any) -> Any:
     """The error function of floating-point numbers, to 2e-16 in float64 and the last place in float32."""
+    check_real(x, "erf")
     if x.dtype != np.float64:
         z = np.clip(x.astype(np.float64), -3.92, 3.92)
         return (z * _ratio(z * z, _NARROW)).astype(x.dtype)
@@ -102,12 +103,21 @@ def erf(x: Any) -> Any:
 
 def erfc(x: Any) -> Any:
     """1 - erf(x), with a small relative error also where that is tiny."""
+    check_real(x, "erfc")
     wide = x.astype(np.float64)
     size = np.abs(wide)
     small = size <= 0.46875
     tail = _erfc_of_large(size)
     y = np.where(small, 1 - _small_erf(np.where(small, wide, 0)), np.where(wide < 0, 2 - tail, tail))
     return y.astype(x.dtype)
+
+
+def check_real(x: Any, asked: str) -> None:
+    """Raise for complex numbers."""
+    if x.dtype.kind == "c":
+        raise NotImplementedError(
+            f"{asked} is not implemented for complex numbers, found {x.dtype}: take .real or .imag first"
+        )
 
 
 def _small_erf(x: Any) -> Any:

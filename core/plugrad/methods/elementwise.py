@@ -265,6 +265,10 @@ class Elementwise(Operators, Comparison, Activation):
         """The real part, which shares the memory."""
         return ops.real.call(self) if self.is_complex() else self
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        self.real[...] = value
+
     @property
     def imag(self) -> Tensor:
         """The imaginary part of a complex tensor, which shares the memory."""
@@ -273,6 +277,10 @@ class Elementwise(Operators, Comparison, Activation):
                 f"imag is not implemented for tensors with non-complex dtypes, found {self.dtype}"
             )
         return ops.imag.call(self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self.imag[...] = value
 
     def conj(self) -> Tensor:
         """The complex conjugate; of a real tensor the tensor itself."""

@@ -14,9 +14,9 @@ from . import keys
 def number(value: Any, asked: str) -> Any:
     """`value` as a Python number; RuntimeError for a tensor with dimensions or a graph."""
     if isinstance(value, Variable):
-        if value.ndim or value.requires_grad:
+        if value.ndim or value.requires_grad or value._backend.is_transform:
             raise RuntimeError(
-                f"{asked}: only supports a number or a 0-dimensional tensor without a graph as value, "
+                f"{asked}: only supports a number or a 0-dimensional tensor without a graph or a transform as value, "
                 f"found shape {list(value.shape)}"
             )
         return value.item()

@@ -143,20 +143,22 @@ class Linalg(Variable):
 
     def slogdet(self) -> Any:
         """The sign of the determinant and the logarithm of its absolute value."""
-        return results.slogdet(ops.slogdet.call(square(real(self, "slogdet"), "slogdet")))
+        return results.slogdet(ops.slogdet.call(square(self, "slogdet")))
 
     def inverse(self) -> Any:
         """The inverse of a square matrix, or of each of a stack; RuntimeError if it has none."""
         return ops.inv.call(square(self, "inverse"))
 
     def logdet(self) -> Any:
-        """The logarithm of the determinant, NaN where that is negative."""
-        sign, logarithm = ops.slogdet.call(square(real(self, "logdet"), "logdet"))
+        """The logarithm of the determinant; of a real one NaN where it is negative."""
+        sign, logarithm = ops.slogdet.call(square(self, "logdet"))
+        if self.is_complex():
+            return ops.log.call(sign) + logarithm
         return ops.where.call(sign < 0, float("nan"), logarithm)
 
     def cholesky(self) -> Any:
-        """The lower triangular factor of a symmetric positive definite matrix, or of each of a stack."""
-        return ops.cholesky.call(square(real(self, "cholesky"), "cholesky"))
+        """The lower triangular factor of a Hermitian positive definite matrix, or of each of a stack."""
+        return ops.cholesky.call(square(self, "cholesky"))
 
     def matrix_power(self, n: int) -> Any:
         """A square matrix multiplied `n` times with itself; of its inverse where `n` is negative."""
@@ -188,13 +190,6 @@ def square(x: Any, asked: str) -> Any:
         raise RuntimeError(
             f"{asked}: expected a floating-point or complex tensor, found {x.dtype}: convert it first"
         )
-    return x
-
-
-def real(x: Any, asked: str) -> Any:
-    """`x` itself, which may be complex only where no derivative is asked."""
-    if x.is_complex() and x.requires_grad:
-        raise NotImplementedError(f"{asked}: the derivative for complex matrices is not part of this release")
     return x
 
 

@@ -12,28 +12,30 @@ from .reduce import sum_
 
 # --- with a corner: the derivative at the corner is PyTorch's -----------------------------------------------
 
-relu = elementwise("relu", "x", x=lambda g, y: where(y <= 0, 0, g))
+relu = elementwise("relu", "x", ordered=True, x=lambda g, y: where(y <= 0, 0, g))
 leaky_relu = elementwise(
-    "leaky_relu", "x | negative_slope=0.01",
+    "leaky_relu", "x | negative_slope=0.01", ordered=True,
     x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
     default=lambda x, negative_slope: where(x > 0, x, x * negative_slope),
 )  # fmt: skip
 hardtanh = elementwise(
-    "hardtanh", "x | min_val=-1.0 max_val=1.0",
+    "hardtanh", "x | min_val=-1.0 max_val=1.0", ordered=True,
     x=lambda g, x, min_val, max_val: where((x <= min_val) | (x >= max_val), 0, g),
 )  # fmt: skip
 elu = elementwise(
-    "elu", "x | alpha=1.0",
+    "elu", "x | alpha=1.0", ordered=True,
     x=lambda g, x, y, alpha: where(x > 0, g, g * (y + alpha)),
 )  # fmt: skip
 
 # --- smooth: ops rather than composites, since PyTorch's node names show, and bodies would save more --------
 
 softplus = elementwise(
-    "softplus", "x | beta=1.0 threshold=20.0",
+    "softplus", "x | beta=1.0 threshold=20.0", ordered=True,
     x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)),
 )  # fmt: skip
-logsigmoid = elementwise("logsigmoid", "x", node="LogSigmoidBackward0", x=lambda g, x: g * sigmoid(-x))
+logsigmoid = elementwise(
+    "logsigmoid", "x", node="LogSigmoidBackward0", ordered=True, x=lambda g, x: g * sigmoid(-x)
+)
 
 
 def _silu_vjp(g: Any, x: Any) -> Any:

@@ -68,7 +68,8 @@ addcdiv = elementwise(
 # --- powers -------------------------------------------------------------------------------------------------
 
 
-def _is_complex(x: Any) -> bool:
+def is_complex(x: Any) -> bool:
+    """Whether a raw array or tensor is of complex numbers."""
     return (x._raw if isinstance(x, Variable) else x).dtype in dtypes.COMPLEX
 
 
@@ -82,7 +83,7 @@ def _power_by_base(g: Any, a: Any, b: Any) -> Any:
 
 
 def _power_by_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
-    if _is_complex(y):
+    if is_complex(y):
         a = a + 0j  # so that a negative number has a logarithm
     if hasattr(a, "shape"):
         return g * (y * log(where((a == 0) & (real(b) >= 0), 1, a)))
@@ -173,7 +174,7 @@ heaviside = elementwise(
 
 def _by_direction(g: Any, x: Any, y: Any) -> Any:
     """The vjp of x / |x|: what of g is orthogonal to x, by |x|."""
-    if not _is_complex(x):
+    if not is_complex(x):
         return zeros_like(g)
     r = abs_(x)
     return where(r == 0, 0, (g - y * real(conj(y) * g)) / where(r == 0, 1, r))
@@ -181,7 +182,7 @@ def _by_direction(g: Any, x: Any, y: Any) -> Any:
 
 def _by_angle(g: Any, x: Any) -> Any:
     """The vjp of arg(x): i x / |x|²."""
-    if not _is_complex(x):
+    if not is_complex(x):
         return zeros_like(g)
     return g * (x * 1j / _square_of_radius(real(x), imag(x)))
 

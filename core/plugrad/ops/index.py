@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import dtypes
 from ..backend import BY_ARRAY
-from ..op import astype, linear, operator, sum_to
+from ..graph import Meta
+from ..op import conform, linear, operator, sum_to
 from .elementwise import zeros_like
 from .shape import alias
 
@@ -135,11 +136,11 @@ zero = operator("zero", "x", default=lambda x: _full_like(x, 0), x=lambda g: zer
 fill = operator("fill", "x | value=0", node="FillBackward1", default=_full_like, x=lambda g: zeros_like(g))
 fill_with = operator(
     "fill_with", "x value", node="FillBackward2", default=_like,
-    x=lambda g: zeros_like(g), value=lambda g, value: astype(sum_to(g, value.shape), value.dtype),
+    x=lambda g: zeros_like(g), value=lambda g, value: conform(g, Meta(value.shape, value.dtype)),
 )  # fmt: skip
 copy_into = operator(
     "copy_into", "x src", node="CopyBackwards", default=_like,
-    x=lambda g: zeros_like(g), src=lambda g, src: astype(sum_to(g, src.shape), src.dtype),
+    x=lambda g: zeros_like(g), src=lambda g, src: conform(g, Meta(src.shape, src.dtype)),
 )  # fmt: skip
 
 # --- masks and searches -------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Products of matrices and vectors, and linear systems.
 
-Formulas are plain transposes, since conjugates are the core's affair. `mm`, `bmm`, `mv`, `vm` and `dot` are
-`matmul` for certain numbers of dimensions: PyTorch's node names for them are visible, and their formulas and
-kernels are cheaper.
+Formulas are plain transposes, since conjugates are the core's affair; only `slogdet` and `cholesky`, which are not
+holomorphic, take them themselves. `mm`, `bmm`, `mv`, `vm` and `dot` are `matmul` for certain numbers of dimensions:
+PyTorch's node names for them are visible, and their formulas and kernels are cheaper.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from ..op import Op, linear, multilinear, operator, sum_to
+from .elementwise import conj, imag, is_complex
 from .reduce import sum_
 from .shape import broadcast_to, diagonal_, embed_diagonal, reshape_, tril_
 
@@ -108,21 +109,36 @@ solve = operator(
 det = operator(
     "det", "x", node="LinalgDetBackward0", x=lambda g, y, x: _each(g * y) * matrix_transpose(inv(x))
 )
-#: The sign of the determinant and the logarithm of its absolute value, for real matrices.
-slogdet = operator(
-    "slogdet", "x", outputs=True, node="LinalgSlogdetBackward0",
-    x=lambda g, x: _each(g[1]) * matrix_transpose(inv(x)),
-)  # fmt: skip
+
+
+def _adjoint(x: Any) -> Any:
+    """The conjugate transpose."""
+    return conj(matrix_transpose(x)) if is_complex(x) else matrix_transpose(x)
+
+
+def _slogdet_vjp(g: Any, x: Any) -> Any:
+    """With d = tr(x⁻¹ dx) the logarithm changes by the real part of d, the sign by i sign times the imaginary part."""
+    if not is_complex(x):
+        return _each(g[1]) * matrix_transpose(inv(x))
+    sign = slogdet(x)[0]
+    return _each(g[1] + 1j * imag(conj(sign) * g[0])) * _adjoint(inv(x))
+
+
+#: The sign of the determinant, of a complex one its direction, and the logarithm of its absolute value.
+slogdet: Op = operator(
+    "slogdet", "x", outputs=True, node="LinalgSlogdetBackward0", holomorphic=False, x=_slogdet_vjp
+)
 
 
 def _cholesky_vjp(g: Any, y: Any) -> Any:
     """Murray, "Differentiation of the Cholesky decomposition" (2016), eq. 10, made symmetric."""
-    y_t = matrix_transpose(y)
+    y_t = _adjoint(y)
     inner = matmul(y_t, g)
-    inner = (tril_(inner, 0) + tril_(inner, -1)) * 0.5
-    outer = matrix_transpose(solve(y_t, matrix_transpose(solve(y_t, inner))))
-    return (outer + matrix_transpose(outer)) * 0.5
+    inner = (tril_(inner, 0) + _adjoint(tril_(inner, -1))) * 0.5
+    return _adjoint(solve(y_t, _adjoint(solve(y_t, inner))))
 
 
-#: The lower triangle whose product with its transpose is `x`, for real matrices.
-cholesky = operator("cholesky", "x", node="LinalgCholeskyExBackward0", x=lambda g, y: _cholesky_vjp(g, y))
+#: The lower triangle whose product with its conjugate transpose is `x`.
+cholesky = operator(
+    "cholesky", "x", node="LinalgCholeskyExBackward0", holomorphic=False, x=lambda g, y: _cholesky_vjp(g, y)
+)

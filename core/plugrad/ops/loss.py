@@ -46,7 +46,7 @@ def _huber(x: Any, target: Any, reduction: str, delta: float) -> Any:
 
 
 huber_loss = operator(
-    "huber_loss", "x target | reduction='mean' delta=1.0", default=_huber,
+    "huber_loss", "x target | reduction='mean' delta=1.0", ordered=True, default=_huber,
     x=lambda g, x, target, reduction, delta: clip(x - target, -delta, delta) * _each(g, x, reduction),
     target=lambda g, x, target, reduction, delta: clip(target - x, -delta, delta) * _each(g, x, reduction),
 )  # fmt: skip
@@ -57,7 +57,7 @@ def _smooth_l1_slope(x: Any, target: Any, beta: float) -> Any:
 
 
 smooth_l1_loss = operator(
-    "smooth_l1_loss", "x target | reduction='mean' beta=1.0", node="SmoothL1LossBackward0",
+    "smooth_l1_loss", "x target | reduction='mean' beta=1.0", node="SmoothL1LossBackward0", ordered=True,
     default=lambda x, target, reduction, beta: _huber(x, target, reduction, beta) / beta,
     x=lambda g, x, target, reduction, beta: _each(g, x, reduction) * _smooth_l1_slope(x, target, beta),
     target=lambda g, x, target, reduction, beta: _each(g, x, reduction) * _smooth_l1_slope(target, x, beta),
@@ -71,7 +71,7 @@ def _bce(x: Any, target: Any, reduction: str) -> Any:
 
 
 binary_cross_entropy = operator(
-    "binary_cross_entropy", "x target | reduction='mean'", default=_bce,
+    "binary_cross_entropy", "x target | reduction='mean'", ordered=True, default=_bce,
     x=lambda g, x, target, reduction: (x - target) / maximum((1 - x) * x, 1e-12) * _each(g, x, reduction),
     target=lambda g, x, reduction: (log1p(-x) - log(x)) * _each(g, x, reduction),
 )  # fmt: skip
@@ -82,7 +82,7 @@ def _bce_with_logits(x: Any, target: Any, reduction: str) -> Any:
 
 
 binary_cross_entropy_with_logits = operator(
-    "binary_cross_entropy_with_logits", "x target | reduction='mean'", default=_bce_with_logits,
+    "binary_cross_entropy_with_logits", "x target | reduction='mean'", ordered=True, default=_bce_with_logits,
     x=lambda g, x, target, reduction: (sigmoid(x) - target) * _each(g, x, reduction),
     target=lambda g, x, reduction: -x * _each(g, x, reduction),
 )  # fmt: skip
