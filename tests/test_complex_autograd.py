@@ -390,5 +390,5 @@ def test_values_written_in_forward_mode_keep_their_tangents(dtype: str) -> None:
         ):
             moved = plugrad.autograd.forward_ad.unpack_dual(write(plugrad.ones(2, dtype=x.dtype))).tangent
             assert moved.tolist() == expected
-        with pytest.raises(RuntimeError, match="index_fill.*without a graph or a transform"):
+        with pytest.raises(RuntimeError, match=r"index_fill.*without a graph or a transform"):
             plugrad.ones(2, dtype=x.dtype).index_fill(0, plugrad.tensor([0]), d[1])
