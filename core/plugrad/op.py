@@ -263,8 +263,6 @@ class Op:
 
     def _promoted(self, raws: list[Any]) -> tuple[list[Any], dtypes.dtype | None]:
         """The operands in their common dtype, by PyTorch's rules, and that dtype."""
-        if self.ordered:
-            self._check_order(raws)
         if self.result == "own":
             return raws, None
         taking_part = [
@@ -274,6 +272,10 @@ class Op:
         common = dtypes.result_type(
             [r for r, takes_part in zip(raws, taking_part, strict=True) if takes_part]
         )
+        if self.ordered and common.is_complex:
+            raise NotImplementedError(
+                f"{self.name} is not implemented for {common}: complex numbers have no order"
+            )
         if self.result == "alike":
             for r in raws:
                 if dtypes.of(r.dtype) is not common:
@@ -293,14 +295,6 @@ class Op:
             elif dtypes.of(r.dtype) is not common:
                 operands[i] = astype(r, common)
         return operands, common
-
-    def _check_order(self, raws: list[Any]) -> None:
-        """Raise for complex numbers."""
-        for r in raws:
-            if (r.dtype in dtypes.COMPLEX) if hasattr(r, "dtype") else isinstance(r, complex):
-                raise NotImplementedError(
-                    f"{self.name} is not implemented for {dtypes.result_type(raws)}: complex numbers have no order"
-                )
 
     def _number(self, value: Any, dtype: dtypes.dtype) -> Any:
         """A Python number that a kernel can take beside arrays of `dtype`; integers wrap, as in PyTorch."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..op import linear, operator
 from .compare import clip, maximum, minimum, where
-from .elementwise import abs_, exp, log, log1p, sigmoid
+from .elementwise import abs_, exp, is_complex, log, log1p, sigmoid
 from .reduce import mean_all, sum_all
 from .shape import alias
 
@@ -39,14 +39,23 @@ mse_loss = operator(
 )  # fmt: skip
 
 
+def _check_real(asked: str, *operands: Any) -> None:
+    """Raise for complex numbers, where a library may compare by parts."""
+    if any(map(is_complex, operands)):
+        raise NotImplementedError(
+            f"{asked} is not implemented for complex tensors, which have no order: take .real, .imag or .abs() first"
+        )
+
+
 def _huber(x: Any, target: Any, reduction: str, delta: float) -> Any:
+    _check_real("huber_loss or smooth_l1_loss", x, target)
     distance = abs_(x - target)
     losses = where(distance < delta, 0.5 * (distance * distance), delta * (distance - 0.5 * delta))
     return reduced(losses, reduction)
 
 
 huber_loss = operator(
-    "huber_loss", "x target | reduction='mean' delta=1.0", ordered=True, default=_huber,
+    "huber_loss", "x target | reduction='mean' delta=1.0", default=_huber,
     x=lambda g, x, target, reduction, delta: clip(x - target, -delta, delta) * _each(g, x, reduction),
     target=lambda g, x, target, reduction, delta: clip(target - x, -delta, delta) * _each(g, x, reduction),
 )  # fmt: skip
@@ -57,7 +66,7 @@ def _smooth_l1_slope(x: Any, target: Any, beta: float) -> Any:
 
 
 smooth_l1_loss = operator(
-    "smooth_l1_loss", "x target | reduction='mean' beta=1.0", node="SmoothL1LossBackward0", ordered=True,
+    "smooth_l1_loss", "x target | reduction='mean' beta=1.0", node="SmoothL1LossBackward0",
     default=lambda x, target, reduction, beta: _huber(x, target, reduction, beta) / beta,
     x=lambda g, x, target, reduction, beta: _each(g, x, reduction) * _smooth_l1_slope(x, target, beta),
     target=lambda g, x, target, reduction, beta: _each(g, x, reduction) * _smooth_l1_slope(target, x, beta),
@@ -65,24 +74,26 @@ smooth_l1_loss = operator(
 
 
 def _bce(x: Any, target: Any, reduction: str) -> Any:
+    _check_real("binary_cross_entropy", x, target)
     # Logarithms below -100 count as -100, so that a confident mistake costs a finite loss.
     losses = (target - 1) * maximum(log1p(-x), -100.0) - target * maximum(log(x), -100.0)
     return reduced(losses, reduction)
 
 
 binary_cross_entropy = operator(
-    "binary_cross_entropy", "x target | reduction='mean'", ordered=True, default=_bce,
+    "binary_cross_entropy", "x target | reduction='mean'", default=_bce,
     x=lambda g, x, target, reduction: (x - target) / maximum((1 - x) * x, 1e-12) * _each(g, x, reduction),
     target=lambda g, x, reduction: (log1p(-x) - log(x)) * _each(g, x, reduction),
 )  # fmt: skip
 
 
 def _bce_with_logits(x: Any, target: Any, reduction: str) -> Any:
+    _check_real("binary_cross_entropy_with_logits", x, target)
     return reduced((1 - target) * x - minimum(x, 0.0) + log1p(exp(-abs_(x))), reduction)
 
 
 binary_cross_entropy_with_logits = operator(
-    "binary_cross_entropy_with_logits", "x target | reduction='mean'", ordered=True, default=_bce_with_logits,
+    "binary_cross_entropy_with_logits", "x target | reduction='mean'", default=_bce_with_logits,
     x=lambda g, x, target, reduction: (sigmoid(x) - target) * _each(g, x, reduction),
     target=lambda g, x, reduction: -x * _each(g, x, reduction),
 )  # fmt: skip
