@@ -74,6 +74,7 @@ class Op:
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.writers: dict[type, Callable[..., Any]] = {}
         self.default = default
+        self._promotions: dict[Any, Any] = {}
         #: The op on tensors.
         self.call: Callable[..., Any] = self._first_call
         unknown = set(formulas) - set(self.inputs)
@@ -188,18 +189,25 @@ class Op:
 
     def general(self, *args: Any, **params: Any) -> Any:
         """The op on tensors in every case: promotion, broadcasting, complex numbers, modes and errors."""
-        inputs = args[0] if self.variadic else args[: len(self.inputs)]
-        values = [*args[1 if self.variadic else len(self.inputs) :], *self.positional(args, params)]
-        inputs = [self._operand(i, a) for i, a in enumerate(inputs)]
+        count = 1 if self.variadic else len(self.inputs)
+        values = (*args[count:], *self.positional(args, params)) if self.params else ()
+        inputs: Sequence[Any] = args[0] if self.variadic else args[:count]
+        for t in inputs:
+            if not isinstance(t, Variable):
+                inputs = [self._operand(i, a) for i, a in enumerate(inputs)]
+                break
         level = None
         if levels.thread.stack:
             inputs, level = levels.lifted(inputs, values)
         raws = [t._raw if isinstance(t, Variable) else t for t in inputs]
         x = self._common_place(raws)
-        operands, dtype = self._promoted(raws)
-        kernel = self.kernel(type(x))
+        operands, dtype = (raws, None) if self.result == "own" else self._promoted(raws)
+        kernel = self.kernels.get(type(x)) or self.kernel(type(x))
+        run = (
+            _run if level is not None else quiet.call
+        )  # a level's kernel calls ops, which are quiet themselves
         try:
-            y = quiet.run_anyway(kernel, *([operands] if self.variadic else operands), *values)
+            y = run(kernel, operands, *values) if self.variadic else run(kernel, *operands, *values)
         except Exception as error:
             raise self._explained(error, operands) from error
         if self.outputs:
@@ -207,20 +215,20 @@ class Op:
             for tensor in tensors if level is not None else ():
                 level.note(tensor)
             return tensors
-        y = backends.as_array(y)
+        if type(y) is not type(x):
+            y = backends.as_array(y)
         if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
             y = astype(y, dtype)
         tensor = made(y)
         if self.view:
-            share(inputs[0], tensor, self, tuple(values))
+            share(inputs[0], tensor, self, values)
             if hasattr(tensor, "_view"):  # it is no copy
                 follow(tensor, inputs[0])
-        edges = self._edges(inputs)
+        edges = self._edges(inputs) if self.formulas else None
         if edges is not None:
-            changed = y.dtype in dtypes.COMPLEX or any(
-                hasattr(r, "shape") and (o is not r or (self.broadcasts and r.shape != y.shape))
-                for o, r in zip(operands, raws, strict=True)
-            )
+            changed = operands is not raws or y.dtype in dtypes.COMPLEX
+            if self.broadcasts and not changed:
+                changed = any([r.shape != y.shape for r in raws if hasattr(r, "shape")])
             tensor._edge = self._recorded(edges, raws, y, values, changed)
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, [y], tensor._edge)
@@ -247,24 +255,43 @@ class Op:
 
     def _common_place(self, raws: Sequence[Any]) -> Any:
         """The first raw array; all must be of one backend."""
-        arrays = [r for r in raws if hasattr(r, "dtype")]
-        if not arrays:
+        first = None
+        for r in raws:
+            if first is None:
+                if hasattr(r, "dtype"):
+                    first = r
+            elif type(r) is not type(first) and hasattr(r, "dtype"):
+                for array in (first, r):
+                    if type(array) not in backends.BY_ARRAY:
+                        raise levels.escaped(type(array))
+                one, two = (backends.BY_ARRAY[type(array)].device_type for array in (first, r))
+                raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
+        if first is None:
             raise TypeError(
                 f"{self.name}(): needs at least one Tensor, found {', '.join(map(repr, raws)) or 'none'}"
             )
-        for other in arrays[1:]:
-            if type(other) is not type(arrays[0]):
-                for r in (arrays[0], other):
-                    if type(r) not in backends.BY_ARRAY:
-                        raise levels.escaped(type(r))
-                one, two = (backends.BY_ARRAY[type(r)].device_type for r in (arrays[0], other))
-                raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
-        return arrays[0]
+        return first
 
     def _promoted(self, raws: list[Any]) -> tuple[list[Any], dtypes.dtype | None]:
-        """The operands in their common dtype, by PyTorch's rules, and that dtype."""
-        if self.result == "own":
-            return raws, None
+        """The operands in their common dtype, by PyTorch's rules, and that dtype; the same list if they have it."""
+        # What matters of an operand: its dtype and whether it has dimensions; of a number, its type.
+        key = (
+            dtypes.get_default_dtype(),
+            *[(r.dtype, not r.shape) if hasattr(r, "dtype") else type(r) for r in raws],
+        )
+        found = self._promotions.get(key)
+        if found is None:
+            found = self._promotions[key] = self._promotion(raws)
+        common, casts = found
+        if casts is None:
+            return raws, common
+        operands = list(raws)
+        for i, number in casts:
+            operands[i] = self._number(raws[i], common) if number else astype(raws[i], common)
+        return operands, common
+
+    def _promotion(self, raws: list[Any]) -> tuple[dtypes.dtype, list[tuple[int, bool]] | None]:
+        """The common dtype of such operands, and those that change: (position, whether it is a number)."""
         taking_part = [
             self.variadic or name in self.promotes
             for name in self.inputs * (len(raws) if self.variadic else 1)
@@ -283,18 +310,15 @@ class Op:
                     raise RuntimeError(
                         f"{self.name}: expected operands of the same dtype, but got {found}: convert one with .to(...)"
                     )
-            return raws, common
+            return common, None
         if self.result == "float" and common.category < dtypes.FLOAT:
             common = dtypes.get_default_dtype()
-        operands = list(raws)
+        casts = []
         for i, r in enumerate(raws):
-            if not taking_part[i]:
-                continue
-            if not hasattr(r, "dtype"):
-                operands[i] = self._number(r, common)
-            elif dtypes.of(r.dtype) is not common:
-                operands[i] = astype(r, common)
-        return operands, common
+            number = not hasattr(r, "dtype")
+            if taking_part[i] and (number or dtypes.of(r.dtype) is not common):
+                casts.append((i, number))
+        return common, casts or None
 
     def _number(self, value: Any, dtype: dtypes.dtype) -> Any:
         """A Python number that a kernel can take beside arrays of `dtype`; integers wrap, as in PyTorch."""
@@ -412,6 +436,10 @@ class Op:
             **dict(zip(self.params, params, strict=True)),
         }
         return self.formulas[name](*(known[k] for k in self.saves.formulas[name].names))
+
+
+def _run(kernel: Callable[..., Any], *args: Any) -> Any:
+    return kernel(*args)
 
 
 def check_saved(tensor: Any) -> None:
