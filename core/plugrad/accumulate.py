@@ -76,10 +76,17 @@ class AccumulateGrad(Node):
         return ()
 
 
+def fresh_leaf(raw: Any) -> Any:
+    """A new leaf over `raw`; where that is of a level, at that level alone."""
+    leaf = wrap(raw).requires_grad_()
+    leaf._raw = raw
+    return leaf
+
+
 def _at_level_of(leaf: Any, g: Any) -> Any:
-    """A gradient for the `.grad` of a leaf below its level: of dual numbers, the value."""
+    """A gradient for the `.grad` of a leaf below its level: of dual numbers, the value, unless it is recorded."""
     level = levels.of(g._raw)
-    if level is None or level is levels.of(leaf._raw):
+    if level is None or (level is levels.of(leaf._raw) and not level.keeps_edges):
         return g
     return level.lowered(g)
 

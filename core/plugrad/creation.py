@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, levels, quiet, storage
+from . import dtypes, levels, ops, quiet, storage
 from .backend import for_array, for_device
 from .device import device as Device
 from .dtypes import dtype as Dtype
@@ -86,12 +86,17 @@ def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Any:
     """`as_tensor`, outside any graph; with `copy` always a copy or, if it is False, never (ValueError if need be)."""
-    result = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device).detach()
+    result = tensor(obj, dtype=dtype, device=device) if copy else _outside(as_tensor(obj, dtype, device))
     if copy is False and not isinstance(obj, Variable) and not storage.of(result).handed_out:
         raise ValueError(
             f"asarray: this {type(obj).__name__} cannot be shared as asked, only copied: leave copy=False out"
         )
     return result.requires_grad_(requires_grad)
+
+
+def _outside(x: Any) -> Any:
+    """`x` outside any graph; what a transform knows of it stays, where it needs no gradient."""
+    return ops.reshape_.call(x, tuple(x._raw.shape)) if levels.of(x._raw) and not x.requires_grad else x.detach()
 
 
 def from_numpy(ndarray: np.ndarray) -> Any:

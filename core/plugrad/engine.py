@@ -160,7 +160,7 @@ def backward(
             "backward: `inputs` is empty: leave it out, or name the tensors that are to get a .grad"
         )
     edges = _targets(wanted, roots, "backward")
-    arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
+    arrived = _arrived(roots, cotangents, wanted, edges, retain, create_graph)
     for edge, x in dict(zip(edges, wanted, strict=True)).items():  # a tensor that is named twice gets it once
         if isinstance(x, GradientEdge):
             x = getattr(x.node, "variable", None)
@@ -224,7 +224,7 @@ def grad(
         raise RuntimeError("grad: `inputs` is empty: name the tensors whose gradients are asked for")
     edges = _targets(wanted, roots, "grad")
     retain = create_graph if retain_graph is None else retain_graph
-    arrived = _differentiate(roots, cotangents, retain_graph=retain, recorded=create_graph, targets=edges)
+    arrived = _arrived(roots, cotangents, wanted, edges, retain, create_graph)
     results = []
     for i, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
         g = arrived.get(edge)
@@ -255,6 +255,22 @@ def grad(
 
 #: Computes the gradients for a batch of weights; `plugrad.autograd` puts it here, for it needs `vmap`, which lies above.
 _batch_of_grads: Any = None
+
+
+def _arrived(
+    roots: Any, cotangents: Any, wanted: Sequence[Any], edges: list[Node], retain: bool, recorded: bool
+) -> dict[Node, Any]:
+    """The gradients that arrive at `edges`, those of the tensors `wanted`."""
+    options: dict[str, Any] = {"retain_graph": retain, "recorded": recorded}
+    if not levels.thread.stack:
+        return _differentiate(roots, cotangents, targets=edges, **options)
+    # A tensor that is recorded at two levels gets gradients at both, e.g. from an output and from its tangent.
+    found = [levels.edges(x) if isinstance(x, Variable) else [edge] for x, edge in zip(wanted, edges)]
+    arrived = _differentiate(roots, cotangents, targets=[e for several in found for e in several], **options)
+    for edge, *below in {several[0]: several for several in found}.values():
+        for g in [arrived[e] for e in below if e in arrived]:
+            arrived[edge] = _add(arrived[edge], g) if edge in arrived else g
+    return arrived
 
 
 def _differentiate(roots: Any, cotangents: Any, *, recorded: bool, **options: Any) -> dict[Node, Any]:

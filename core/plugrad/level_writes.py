@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from . import levels, ops, storage
@@ -31,8 +32,20 @@ def admit(tensor: Any, value: Any, name: str) -> None:
     home.refresh()
 
 
-def spread(tensor: Any) -> None:
-    """Let all tensors that share memory with `tensor`, if its array is of a transform, show what was written into it."""
+def edges_below(tensor: Any) -> list[tuple[Any, Any]]:
+    """The tensors that share memory with `tensor`, each with its edge at the level below, to keep where nobody records."""
+    level = levels.of(tensor._raw)
+    if level is None:
+        return []
+    base = tensor._view.base if hasattr(tensor, "_view") else tensor
+    return [(t, level.edge_below(t._raw)) for t in (base, *storage.of(tensor).views_of(base))]
+
+
+def spread(tensor: Any, below: Iterable[tuple[Any, Any]] = ()) -> None:
+    """Let all tensors that share memory with `tensor`, if its array is of a transform, show what was written into it.
+
+    `below` are those whose edges at the level below stay.
+    """
     level, view = levels.of(tensor._raw), getattr(tensor, "_view", None)
     if level is None:
         return
@@ -42,6 +55,8 @@ def spread(tensor: Any) -> None:
     for v in home.views_of(base):
         if v is not tensor:
             v._raw = v._view.of(wrap(base._raw))._raw
+    for t, edge in below:
+        level.connect(t, edge)
     home.refresh()
 
 

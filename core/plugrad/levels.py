@@ -108,6 +108,13 @@ class Level:
     def note(self, tensor: Any) -> None:
         """A tensor of this level was made by an op."""
 
+    def edge_below(self, raw: Any) -> Any:
+        """Where gradients of what `raw` stands for at the level below go, if its tensors are recorded there as well."""
+        return None
+
+    def connect(self, tensor: Any, edge: Any) -> None:
+        """Let `edge` be where gradients of what `tensor` stands for at the level below go."""
+
     def custom_function(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
     ) -> Any:
@@ -264,6 +271,13 @@ def like(tensor: Any, made: Any) -> Any:
     return made if level is None else level.like(tensor._raw, made)
 
 
+def edges(tensor: Any) -> list[Any]:
+    """Where gradients of `tensor` go: its edge, and that at the level below, where it is recorded there as well."""
+    level = of(tensor._raw) if thread.stack else None
+    below = None if level is None else level.edge_below(tensor._raw)
+    return [tensor._edge] if below is None or below is tensor._edge else [tensor._edge, below]
+
+
 def connected(tensor: Any) -> bool:
     """Whether a tensor, or one that it stands for at a level below, is part of a graph."""
     if tensor._edge is not None:
@@ -274,6 +288,15 @@ def connected(tensor: Any) -> bool:
 
 class Stream:
     """A stream of random numbers that takes tensors, also of a level, where others take arrays."""
+
+
+def check_thread(array_type: Any) -> None:
+    """Raise where an array of a level meets a thread in which no level lives."""
+    if not thread.stack:
+        raise RuntimeError(
+            f"a tensor of {array_type.level.name} is used in another thread than the one that began {array_type.level.name}: "
+            "begin and end it in the thread that computes"
+        )
 
 
 def escaped(array_type: type) -> Exception:

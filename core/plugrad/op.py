@@ -111,6 +111,7 @@ class Op:
             if backend is None:
                 raise levels.escaped(array_type) from None
             if backend.is_transform:
+                levels.check_thread(array_type)
                 return backend.kernel(self)
             found = getattr(backend, self.name, self.default)
             if isinstance(found, Op):

@@ -136,10 +136,10 @@ def tensor_repr(
     elif requires_grad:
         notes.append("requires_grad=True")
     values = _nested(array, indent) if array.size else "[]"
-    return _annotated(prefix + values, notes, indent) + ")"
+    return annotated(prefix + values, notes, indent) + ")"
 
 
-def _annotated(text: str, notes: list[str], indent: int) -> str:
+def annotated(text: str, notes: list[str], indent: int) -> str:
     """Append the notes, each on a new line where it does not fit."""
     # PyTorch keeps two columns free behind the values, and none on the lines that hold only notes.
     column = len(text) - (text.rfind("\n") + 1) + 2

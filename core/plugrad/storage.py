@@ -87,6 +87,11 @@ class Storage:
         self.plain = False
         tensor._storage = self
 
+    def mention(self, tensor: Variable) -> None:
+        """Enter a tensor of a storage of its own that would share this memory if this were not that of a transform."""
+        self._members.append((reference(tensor), reference(tensor._raw)))
+        self.plain = False
+
     def _prune(self) -> None:
         """Forget members that are dead; meanwhile other threads may enter more."""
         limit, self._prune_at = self._prune_at, _NEVER  # in one step: one thread prunes at a time
@@ -146,7 +151,11 @@ class Storage:
     def refresh(self) -> None:
         """Note that members have got new arrays."""
         members = [t() for t, _ in self._members if t is not None]
-        self._members = [(reference(t), reference(t._raw)) for t in dict.fromkeys(members) if t is not None]
+        self.regroup([t for t in members if t is not None])
+
+    def regroup(self, tensors: list[Any]) -> None:
+        """Let `tensors`, whose arrays are new, be the members."""
+        self._members = [(reference(t), reference(t._raw)) for t in dict.fromkeys(tensors)]
         self.plain = False
 
     def rebind(self, tensor: Variable, raw: Any) -> None:

@@ -173,6 +173,8 @@ class Tensor(Methods, Variable, result=True):
                 )
             self._edge = AccumulateGrad(self)
             self._grad = self.grad  # set from here on, which spares `backward` a look
+        if levels.thread.stack and (level := levels.of(self._raw)) is not None:
+            level.connect(self, self._edge)
         return self
 
     def is_inference(self) -> bool:
@@ -246,7 +248,8 @@ class Tensor(Methods, Variable, result=True):
                         kept = tensor.grad
                         tensor._grad = kept + g if kept is not None else g if g.requires_grad else g.clone()
 
-            hooks.of_node(self._edge).retain = keep
+            for edge in levels.edges(self):
+                hooks.of_node(edge).retain = keep
 
     @property
     def retains_grad(self) -> bool:
@@ -260,7 +263,7 @@ class Tensor(Methods, Variable, result=True):
         """Call `hook` with the gradient of this tensor when it is known; what it returns replaces it."""
         if self._edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        return RemovableHandle(hook, hooks.of_node(self._edge).tensor)
+        return RemovableHandle(hook, *[hooks.of_node(edge).tensor for edge in levels.edges(self)])
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook` with this leaf after its `.grad` has grown."""
@@ -301,6 +304,7 @@ class Tensor(Methods, Variable, result=True):
                 storage.of(self).add(other)
             else:
                 storage.of(other).behind = self._raw.level
+                storage.of(self).mention(other)
             return other
         other = wrap(self._backend.alias(self._raw))
         storage.of(self).add(other)
@@ -310,6 +314,12 @@ class Tensor(Methods, Variable, result=True):
         """Take this tensor out of its graph; RuntimeError for a view, whose base would stay in it."""
         if hasattr(self, "_view"):
             raise RuntimeError("Can't detach views in-place. Use detach() instead")
+        if self._backend.is_transform:
+            if not storage.of(self).alone(self):
+                raise NotImplementedError(
+                    f"detach_: not supported inside {self._raw.level.name} for a tensor that shares its memory: use detach()"
+                )
+            storage.of(self).rebind(self, self._raw.detached()._raw)
         self._edge = None
         return self
 

@@ -15,7 +15,7 @@ from .backend import BY_ARRAY
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
-from .level_writes import admit, spread
+from .level_writes import admit, edges_below, spread
 from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread, tidy
 from .storage import Step, follow
 
@@ -66,13 +66,18 @@ def check(tensor: Any, name: str) -> None:
         )
 
 
-def _records(tensor: Any, name: str) -> bool:
-    """Whether a write into `tensor` is recorded, as it is outside of no_grad; raises where it must not be done."""
-    if not active or not thread.mode & (NO_GRAD | INFERENCE):
-        check(tensor, name)
-        return True
+def _records(tensor: Any, others: tuple[Any, ...], name: str) -> bool:
+    """Whether a write of `others` into `tensor` is recorded; raises where it must not be done."""
     base = tensor._view.base if hasattr(tensor, "_view") else tensor
-    if levels.thread.stack and levels.connected(wrap(base._raw)):
+    if not active or not thread.mode & (NO_GRAD | INFERENCE):
+        recorded = any([isinstance(t, Variable) and t._edge is not None for t in (base, tensor, *others)])
+        if recorded or (levels.thread.stack and levels.connected(wrap(base._raw))):
+            check(tensor, name)
+        return recorded
+    if not levels.thread.stack:
+        return False
+    level = levels.of(base._raw)
+    if (level is None or not level.keeps_edges) and levels.connected(wrap(base._raw)):
         raise NotImplementedError(
             f"{name}: writing under no_grad inside a transform into a tensor that somebody outside of it differentiates is "
             "not supported: compute a new tensor, or write into a .detach().clone()"
@@ -82,7 +87,7 @@ def _records(tensor: Any, name: str) -> bool:
 
 def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name: str) -> Any:
     """Let `tensor` become what `compute()`, recorded, returns: a tensor of its shape. Returns `tensor`."""
-    recording = _records(tensor, name)
+    recording = _records(tensor, others, name)
     y = compute()
     shape, dtype = tuple(tensor._raw.shape), tensor.dtype
     if tuple(y._raw.shape) != shape:
@@ -97,6 +102,7 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
     if y._edge is None and tensor._edge is not None:  # a comparison, whose derivative is zero
         y._edge = ops.zero.call(tensor)._edge
     admit(tensor, y, name)
+    below = edges_below(tensor) if levels.thread.stack and not recording else ()
     raw, home = y._raw, storage.of(tensor)
     fresh = not hasattr(y, "_storage") and getattr(raw, "base", None) is None
     fresh = fresh and all(not isinstance(o, Variable) or o._raw is not raw for o in (tensor, *others))
@@ -108,7 +114,7 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
         memory = storage.prepare_write(tensor, name)
         tensor._raw = quiet.call(BY_ARRAY[type(memory)].setitem, memory, ..., raw)
     if levels.thread.stack:
-        spread(tensor)
+        spread(tensor, below)
     if recording:
         advance(tensor, y._edge)
     return tensor
@@ -123,11 +129,12 @@ def assign(
     tensor: Any, steps: tuple[Any, ...], values: Any, key: Any, set_: Callable[[Any], Any], name: str
 ) -> None:
     """Write the part of `tensor` that `steps` lead to by `set_`, recorded; `values` is the tensor there, or None."""
-    recording = _records(tensor, name)
+    recording = _records(tensor, () if values is None else (values,), name)
+    below = edges_below(tensor) if levels.thread.stack and not recording else ()
     memory = storage.prepare_write(tensor, name, one_value=values is None, key=key)
     tensor._raw = set_(memory)
     if levels.thread.stack:
-        spread(tensor)
+        spread(tensor, below)
     if recording:
         advance(tensor, None if values is None else values._edge, steps)
 

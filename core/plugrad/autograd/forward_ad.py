@@ -95,6 +95,8 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         raise TypeError(f"unpack_dual(): argument 'tensor' must be Tensor, not {type(tensor).__name__}")
     current = _level("unpack_dual", level)
     if current is None:
+        if levels.of(tensor._raw) is not None:
+            levels.check_thread(type(tensor._raw))
         return UnpackedDualTensor(tensor, None)
     return UnpackedDualTensor(*current.parts(tensor))
 

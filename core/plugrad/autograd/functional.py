@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
+from ..accumulate import fresh_leaf
 from ..engine import grad
-from ..graph import Variable, wrap
+from ..graph import Variable
 from ..modes import enable_grad, is_grad_enabled, set_grad_enabled
 from ..transforms.jacobians import basis, jacfwd, pieces
 from ..transforms.reverse import grad as reverse_grad
@@ -134,7 +135,7 @@ def _placed(x: Any, create_graph: bool) -> Any:
     """`x` with a place of its own in the graph, connected to that of `x` where a graph is to be made."""
     if create_graph and x.requires_grad:
         return ops.reshape_.call(x, tuple(x.shape))
-    return wrap(x._raw).requires_grad_()
+    return fresh_leaf(x._raw)
 
 
 def pull(outputs: Sequence[Any], inputs: Any, v: Any, create_graph: bool, batched: bool = False) -> list[Any]:

@@ -28,6 +28,8 @@ class Parameter(Tensor):
             raise TypeError(
                 f"Parameter: data must be a Tensor, not {type(data).__name__}: use torch.tensor(...)"
             )
+        if data._backend.is_transform:
+            data = data.detach()
         self = object.__new__(cls)
         self._raw, self._edge = data._backend.alias(data._raw), None
         storage.of(data).add(self)

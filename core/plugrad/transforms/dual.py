@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from .. import dtypes, levels
+from .. import dtypes, levels, storage
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
+from ..modes import is_grad_enabled
 from ..op import OPS
+from ..printing import annotated
 from .jvp import jvp
 
 
@@ -39,8 +41,11 @@ class Dual(levels.TransformArray):
 
     def described(self, tensor: Any) -> str:
         """The value's text with the tangent."""
-        moved = "" if self.tangent is None else f", tangent={self.tangent.detach()!r}"
-        return f"{wrap(self.primal._raw, tensor._edge)!r}"[:-1] + moved + ")"
+        value = f"{wrap(self.primal._raw, tensor._edge)!r}"
+        if self.tangent is None or not value.endswith(")"):
+            return value
+        moved = f"{self.tangent.item()}" if not self.shape else f"{self.tangent!r}"
+        return annotated(value[:-1], [f"tangent={moved}"], len("tensor(")) + ")"
 
 
 class DualBackend(levels.TransformBackend):
@@ -81,6 +86,12 @@ class DualBackend(levels.TransformBackend):
         inner = raw.primal._raw
         backend: Any = BY_ARRAY[type(inner)]
         return backend.all_values(inner) if backend.is_transform else backend.to_numpy(inner)
+
+    def lend(self, raw: Any) -> Any:
+        """A read-only copy of the values: what foreign hands write would not be seen."""
+        values = self.to_numpy(raw).copy()
+        values.flags.writeable = False
+        return values
 
     def alias(self, raw: Any) -> Any:
         """Another object for the same value and tangent."""
@@ -146,6 +157,8 @@ class DualLevel(levels.Level):
 
     def dual(self, primal: Any, tangent: Any) -> Any:
         """A tensor of this level; the snapshot `primal` moves along `tangent`."""
+        if primal.dtype.is_complex and not tangent.dtype.is_complex:
+            tangent = tangent.to(tangent.dtype.to_complex())
         value, moved = wrap(primal._raw, primal._edge), wrap(tangent._raw, tangent._edge)
         return wrap(self.type_for(primal._raw)(value, moved))
 
@@ -184,6 +197,19 @@ class ForwardADLevel(DualLevel):
         self.tensors: list[weakref.ref[Any]] = []
         self._prune_at = 64
 
+    def lowered(self, g: Any) -> Any:
+        """A gradient that is recorded as it is, else its value."""
+        return g if is_grad_enabled() else self.parts(g)[0]
+
+    def edge_below(self, raw: Any) -> Any:
+        """The edge of the value."""
+        return raw.primal._edge
+
+    def connect(self, tensor: Any, edge: Any) -> None:
+        """Let `edge` be that of the value."""
+        raw = tensor._raw
+        tensor._raw = type(raw)(wrap(raw.primal._raw, edge), raw.tangent, raw.base)
+
     def note(self, tensor: Any) -> None:
         """Remember a tensor, whose tangent goes at the end."""
         if len(self.tensors) >= self._prune_at:
@@ -193,12 +219,25 @@ class ForwardADLevel(DualLevel):
 
     def end(self) -> None:
         """Make all tensors of this level ordinary ones."""
-        for r in self.tensors:
-            tensor = r()
-            if tensor is not None and levels.of(tensor._raw) is self:
-                value, _ = self.parts(tensor)
-                tensor._raw, tensor._edge = value._raw, value._edge
+        living = [t for t in (r() for r in self.tensors) if t is not None and levels.of(t._raw) is self]
+        families: dict[Any, list[Any]] = {}
+        for t in living:
+            value, _ = self.parts(t)
+            t._raw, t._edge = value._raw, value._edge
+            families.setdefault(t._view.base if hasattr(t, "_view") else t, []).append(t)
+        for base, members in families.items():
+            if len(members) > 1 or hasattr(members[0], "_view"):
+                self._share(base, members)
         self.tensors = []
+
+
+    def _share(self, base: Any, members: list[Any]) -> None:
+        """Let `members`, ordinary tensors now, be views of the memory of `base` again."""
+        for t in members:
+            if t is not base:
+                t._raw = t._view.of(base._raw)
+                t._raw = BY_ARRAY[type(t._raw)].alias(t._raw) if t._raw is base._raw else t._raw
+        storage.of(base).regroup([base, *members])
 
 
 def check_tangent(primal: Any, tangent: Any) -> None:

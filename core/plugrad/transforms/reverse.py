@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import dtypes, engine, levels, ops
+from ..accumulate import fresh_leaf
 from ..backend import BY_ARRAY
 from ..graph import Node, Variable, wrap
 from ..modes import enable_grad, is_grad_enabled
@@ -91,9 +92,9 @@ def fresh(x: Any, recording: bool) -> Any:
     """`x` with a place of its own in the graph of the innermost level, connected to that of `x`."""
     top = levels.thread.stack[-1] if levels.thread.stack else None
     if top is not None and levels.of(x._raw) is not top:
-        return wrap(top.lift(x)).requires_grad_()
+        return fresh_leaf(top.lift(x))
     if x._edge is None or not recording:
-        return wrap(x._raw).requires_grad_()
+        return fresh_leaf(x._raw)
     return ops.reshape_.call(x, tuple(x._raw.shape))
 
 
