@@ -13,7 +13,7 @@ import plugrad.autograd.forward_ad as fwAD
 from plugrad import levels
 from plugrad.func import jacfwd, jvp, linearize
 from tests.ops.rows import Row, Sample
-from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, leaves, outputs
+from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, inner, leaves, outputs
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def moving(ys: Any) -> list[Any]:
 @pytest.mark.parametrize(("row", "sample"), DIFFERENTIABLE)
 def test_every_op_carries_tangents(row: Row, sample: Sample) -> None:
     for dtype in "dD" if row.complex_grad else "d":
-        arrays, tangents, slopes, _ = directional(row, sample, dtype)
+        arrays, tangents, slopes, cotangents = directional(row, sample, dtype)
         with fwAD.dual_level():
             args, _ = duals(arrays, tangents)
             ys = [fwAD.unpack_dual(y) for y in moving(call(row, args, sample))]
@@ -57,6 +57,15 @@ def test_every_op_carries_tangents(row: Row, sample: Sample) -> None:
             assert y.tangent is None or y.tangent.dtype == y.primal.dtype
             found = np.zeros_like(slope) if y.tangent is None else y.tangent.numpy()
             np.testing.assert_allclose(found, slope, rtol=1e-5, atol=1e-5, err_msg=dtype)
+        _, gs = grads_of(row, sample, arrays, cotangents)  # of which forward mode is the transpose
+        there = sum(
+            inner(c, y.tangent.numpy()) for c, y in zip(cotangents, ys, strict=True) if y.tangent is not None
+        )
+        back = sum(inner(g.numpy(), t) for g, t in zip(gs, tangents, strict=True) if g is not None)
+        exact = all(y.primal.dtype in (torch.float64, torch.complex128) for y in ys) and all(
+            g is None or g.dtype in (torch.float64, torch.complex128) for g in gs
+        )
+        assert there == pytest.approx(back, **dict.fromkeys(("rel", "abs"), 1e-9 if exact else 1e-6)), dtype
 
 
 @pytest.mark.parametrize(("row", "sample"), DIFFERENTIABLE)

@@ -96,7 +96,9 @@ def asarray(
 
 def _outside(x: Any) -> Any:
     """`x` outside any graph; what a transform knows of it stays, where it needs no gradient."""
-    return ops.reshape_.call(x, tuple(x._raw.shape)) if levels.of(x._raw) and not x.requires_grad else x.detach()
+    return (
+        ops.reshape_.call(x, tuple(x._raw.shape)) if levels.of(x._raw) and not x.requires_grad else x.detach()
+    )
 
 
 def from_numpy(ndarray: np.ndarray) -> Any:

@@ -67,12 +67,13 @@ def _with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
             "writing into the real or imaginary part, or into a view of another dtype, is not supported inside "
             "transforms: compute a new tensor, e.g. with torch.complex"
         )
-    shape, backend = tuple(raw.shape), BY_ARRAY[type(raw)]
-    ones = wrap(backend.base.full((math.prod(shape),), 1, int64))  # type: ignore[attr-defined]
+    shape = tuple(raw.shape)
+    backend: Any = BY_ARRAY[type(raw)]
+    ones = wrap(backend.base.full((math.prod(shape),), 1, int64))
     numbers = ops.reshape_.call(ops.add.call(ops.cumsum_.call(ones, 0), -1), shape)
     at = follow(steps, numbers)
     at = ops.reshape_.call(at, (math.prod(at._raw.shape),))
-    places = backend.base.to_numpy(at._raw).tolist()  # type: ignore[attr-defined]
+    places = backend.base.to_numpy(at._raw).tolist()
     if len(set(places)) < len(places):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "

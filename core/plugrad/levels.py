@@ -299,10 +299,10 @@ def check_thread(array_type: Any) -> None:
         )
 
 
-def escaped(array_type: type) -> Exception:
+def escaped(array_type: Any) -> Exception:
     """The error for an array of a level that has ended."""
     try:
-        array_type.level.check_alive()  # type: ignore[attr-defined]
+        array_type.level.check_alive()
     except RuntimeError as error:
         return error
     return TypeError(f"no backend knows arrays of type {array_type.__name__}")

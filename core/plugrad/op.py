@@ -265,6 +265,8 @@ class Op:
                 for array in (first, r):
                     if type(array) not in backends.BY_ARRAY:
                         raise levels.escaped(type(array))
+                    if backends.BY_ARRAY[type(array)].is_transform:
+                        levels.check_thread(type(array))
                 one, two = (backends.BY_ARRAY[type(array)].device_type for array in (first, r))
                 raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
         if first is None:

@@ -230,7 +230,6 @@ class ForwardADLevel(DualLevel):
                 self._share(base, members)
         self.tensors = []
 
-
     def _share(self, base: Any, members: list[Any]) -> None:
         """Let `members`, ordinary tensors now, be views of the memory of `base` again."""
         for t in members:
