@@ -408,6 +408,54 @@ def test_a_function_brings_its_jvp() -> None:
     assert jvp(first, (y,), (one,))[1].tolist() == [20, 20]  # 2 * 10 * u, differentiated by ops
 
 
+class Exp_(torch.autograd.Function):
+    """`exp_` by hand."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.mark_dirty(x)
+        x.exp_()
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+        return x
+
+    @staticmethod
+    def jvp(ctx: Any, t: Any) -> Any:
+        return t.mul_(ctx.saved_tensors[0])
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * ctx.saved_tensors[0]
+
+
+def test_a_function_writes_in_place() -> None:
+    found = []
+    for f in (Exp_.apply, torch.Tensor.exp_):
+        x = tensor([1.0, 2.0], requires_grad=True)
+        with fwAD.dual_level():
+            c = fwAD.make_dual(x, tensor(V)) * 2
+            assert f(c) is c
+            z = (c * c.sin()).sum()
+            (g,) = torch.autograd.grad(z, x, retain_graph=True)
+            (h,) = torch.autograd.grad(fwAD.unpack_dual(z).tangent, x, retain_graph=True)
+            with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+                f(x)
+            found += [[*fwAD.unpack_dual(c), *fwAD.unpack_dual(g), h]]
+        found[-1] += [c, torch.autograd.grad(c.sum(), x)[0]]
+    for by_hand, by_op in zip(*found, strict=True):
+        np.testing.assert_allclose(by_hand.detach().numpy(), by_op.detach().numpy())
+    with fwAD.dual_level():
+        c = dual().clone()
+        view = c[:1]
+        for shared in (c, view):
+            with pytest.raises(
+                NotImplementedError, match=r"Exp_: mark_dirty in forward mode.*pass a \.clone"
+            ):
+                Exp_.apply(shared)
+    _, t = jvp(lambda x: Exp_.apply(x * 1) * x, (tensor(1.0),), (tensor(1.0),))
+    assert t.item() == pytest.approx(2 * np.e)
+
+
 def _jvp_returning(result: Callable[[Any], Any]) -> Any:
     return type("Broken", (Scaled,), {"jvp": staticmethod(lambda ctx, *ts: result(ts[0]))})
 

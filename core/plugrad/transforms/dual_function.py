@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtypes, levels
+from .. import dtypes, levels, storage
 from ..backend import BY_ARRAY
 from ..codegen import meta
 from ..function import Function
@@ -39,10 +39,13 @@ def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str
     below, result = _run(function, primals, kwargs)
     single = not isinstance(result, tuple)
     ys = (result,) if single else result
-    if any(y is p for y in ys for p in primals if isinstance(p, Variable)):
-        raise NotImplementedError(
-            f"{function.__name__}: mark_dirty in forward mode is not supported: return a new tensor from forward"
-        )
+    written = {i: a for i, y in enumerate(ys) for a, p in zip(args, primals, strict=True) if y is p}
+    for tensor in written.values():
+        if hasattr(tensor, "_view") or not storage.of(tensor).alone(tensor):
+            raise NotImplementedError(
+                f"{function.__name__}: mark_dirty in forward mode is not supported for a tensor that shares its memory: "
+                "pass a .clone()"
+            )
     moves = [_differentiable(y, below) for y in ys]
     moved: list[Any] = [None] * len(ys)
     if any(t is not None for t in tangents):
@@ -52,6 +55,11 @@ def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str
         for y, t, m in zip(ys, moved, moves, strict=True)
     )
     ctx = _recorded(level, function, below, args, primals, ys, outputs, moves)
+    for i, tensor in written.items():
+        storage.of(tensor).rebind(tensor, outputs[i]._raw)
+        tensor._edge = outputs[i]._edge
+        level.note(tensor)
+    outputs = tuple(written.get(i, y) for i, y in enumerate(outputs))
     return ctx, outputs[0] if single else outputs
 
 
@@ -131,7 +139,11 @@ def _recorded(
         """The same at this level: a raw array, and its place in the graph."""
         for values, known in ((primals, lifted), (ys, outputs)):
             for i, v in enumerate(values):
-                if isinstance(v, Variable) and v._raw is raw:
+                if (
+                    isinstance(v, Variable)
+                    and v._raw is raw
+                    and (known is outputs or all(v is not y for y in ys))
+                ):
                     same = known[i]
                     if known is lifted:
                         return same._raw, edges[i]
