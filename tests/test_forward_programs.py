@@ -70,6 +70,16 @@ AFTER: dict[str, tuple[str, str]] = {
     ),
     "a leaf": ("e = make(v, w).requires_grad_(); y = e * e", "y.sum().backward(); r = [e.grad, e.is_leaf]"),
     ".grad": ("u = ones(); u.requires_grad_(); (d * u * u).sum().backward(create_graph=True)", "r = [u.grad * 1]"),
+    "copies": (
+        "import copy; e = make(v, w); a = copy.copy(e); b = copy.deepcopy(e); c = e.data; p = lib.nn.Parameter(ones())\n"
+        "p.data = e",
+        "r = [a * 2, b * 2, c * 2, p * 2, p.requires_grad]",
+    ),
+    "gradients": (
+        "u = ones(); u.requires_grad_(); z = u.new_zeros(3, requires_grad=True); s = []; y = u * d; y.register_hook(s.append)\n"
+        "g, = grad((u * u * d).sum(), u); h, = grad(y.sum(), d, create_graph=True); (y * y).sum().backward()",
+        "r = [g * 2, h * 2, s[0] * 2, u.grad * 2]",
+    ),
     "no_grad": (
         "u = ones(); u.requires_grad_(); a = u[1:]\nwith lib.no_grad(): u.mul_(make(v, w))",
         "y = (u * u).sum() + (u[1:] * 1).sum(); r = [y, *grad(y, u)]",

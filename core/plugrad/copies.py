@@ -6,15 +6,17 @@ from typing import Any
 
 from .backend import BY_ARRAY
 from .errors import DeviceError
-from .graph import Variable
 from .storage import Storage
 
 
-def copied(tensor: Variable, memo: dict[int, Any]) -> tuple[Any, Storage | None]:
+def copied(tensor: Any, memo: dict[int, Any]) -> tuple[Any, Storage | None]:
     """A copy of the memory of `tensor`, and the storage that the copies of its relatives in `memo` have."""
     backend = BY_ARRAY[type(tensor._raw)]
+    if backend.is_transform:
+        raw = tensor.detach()._raw
+        return BY_ARRAY[type(raw)].copy(raw), None
     home = getattr(tensor, "_storage", None)
-    relatives = [] if home is None or backend.is_transform else home.tensors()
+    relatives = [] if home is None else home.tensors()
     if len(relatives) < 2:
         return backend.copy(tensor._raw), None
     if id(home) not in memo:

@@ -234,10 +234,12 @@ def grad(
                     f"grad: Mismatch in shape: a gradient of shape {tuple(g.shape)} arrived at inputs[{i}], which has a shape of "
                     f"{_form(x)[1]}: one of grad_outputs has not the shape of the output of its GradientEdge"
                 )
-            results.append(g if create_graph else wrap(g._raw if isinstance(g, Variable) else g))
+            results.append(
+                g if create_graph else levels.noted(wrap(g._raw if isinstance(g, Variable) else g))
+            )
         elif materialize_grads and not isinstance(x, GradientEdge):
             zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
-            results.append(wrap(zeros).requires_grad_(create_graph))
+            results.append(levels.noted(wrap(zeros)).requires_grad_(create_graph))
         elif allow_unused:
             results.append(None)
         elif materialize_grads:

@@ -278,6 +278,14 @@ def edges(tensor: Any) -> list[Any]:
     return [tensor._edge] if below is None or below is tensor._edge else [tensor._edge, below]
 
 
+def noted(tensor: Any) -> Any:
+    """`tensor`, which no op made, after its level, if it is of one, has been told."""
+    level = of(tensor._raw) if thread.stack else None
+    if level is not None:
+        level.note(tensor)
+    return tensor
+
+
 def connected(tensor: Any) -> bool:
     """Whether a tensor, or one that it stands for at a level below, is part of a graph."""
     if tensor._edge is not None:

@@ -338,6 +338,7 @@ class Tensor(Methods, Variable, result=True):
             raise RuntimeError(
                 f"data set to a tensor that requires gradients must be floating point or complex dtype, found {value.dtype}"
             )
+        value = value.detach() if value._backend.is_transform else value
         self._raw = value._backend.alias(value._raw)
         storage.of(value).add(self)
 
@@ -468,8 +469,9 @@ class Tensor(Methods, Variable, result=True):
 
     def __copy__(self) -> Tensor:
         other = object.__new__(type(self))
-        other._raw, other._edge = self._backend.alias(self._raw), None
-        storage.of(self).add(other)
+        source = self.detach() if self._backend.is_transform else self
+        other._raw, other._edge = source._backend.alias(source._raw), None
+        storage.of(source).add(other)
         if hasattr(self, "__dict__"):
             other.__dict__.update(self.__dict__)
         if self.is_leaf:

@@ -222,9 +222,10 @@ class ForwardADLevel(DualLevel):
         living = [t for t in (r() for r in self.tensors) if t is not None and levels.of(t._raw) is self]
         families: dict[Any, list[Any]] = {}
         for t in living:
+            families.setdefault(t._view.base if hasattr(t, "_view") else t, []).append(t)
+        for t in (*living, *families):
             value, _ = self.parts(t)
             t._raw, t._edge = value._raw, value._edge
-            families.setdefault(t._view.base if hasattr(t, "_view") else t, []).append(t)
         for base, members in families.items():
             if len(members) > 1 or hasattr(members[0], "_view"):
                 self._share(base, members)
