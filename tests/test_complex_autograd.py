@@ -16,8 +16,8 @@ import plugrad
 from plugrad.autograd import gradcheck, gradgradcheck
 from plugrad.errors import GradcheckError
 from plugrad.op import OPS
-from tests.ops.rows import In, Row, Sample
-from tests.ops.test_ops import ROWS, as_tensors, call, leaves, outputs
+from plugrad.testing.rows import ROWS, In, Row, Sample
+from tests.test_ops import as_tensors, call, leaves, outputs
 
 # ruff: noqa: SIM905  # lists of names
 

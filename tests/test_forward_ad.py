@@ -12,8 +12,8 @@ import plugrad as torch
 import plugrad.autograd.forward_ad as fwAD
 from plugrad import levels
 from plugrad.func import jacfwd, jvp, linearize
-from tests.ops.rows import Row, Sample
-from tests.ops.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, inner, leaves, outputs
+from plugrad.testing.rows import Row, Sample
+from tests.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, inner, leaves, outputs
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import pytest
 import plugrad as torch
 from plugrad.func import grad, vmap, vmap_fallbacks
 from plugrad.op import OPS
-from tests.ops.rows import Row, Sample
-from tests.ops.test_ops import CALLS, arrays_of, as_tensors, leaves, outputs
+from plugrad.testing.rows import Row, Sample
+from tests.test_ops import CALLS, arrays_of, as_tensors, leaves, outputs
 
 #: Ops without a rule of their own, on arrays with the batch: they go one example at a time.
 FALLBACK = {"searchsorted", "bitcast"}

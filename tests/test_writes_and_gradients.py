@@ -11,8 +11,8 @@ import pytest
 
 import plugrad as torch
 from plugrad.op import OPS
-from tests.ops.rows import Row, Sample
-from tests.ops.test_ops import CALLS, DIFFERENTIABLE, arrays_of, call, leaves, outputs
+from plugrad.testing.rows import Row, Sample
+from tests.test_ops import CALLS, DIFFERENTIABLE, arrays_of, call, leaves, outputs
 
 # --- programs: (what is mutated, y) from a leaf w and a tensor x without a graph; gradient with and without a write
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S, elementwise
+from .row import In, Row, S, elementwise
 
 ANY = (-2.0, 2.0)
 INF, NAN = math.inf, math.nan

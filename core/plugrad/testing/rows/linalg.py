@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S
+from .row import In, Row, S
 
 ALL = "f d e l F D"
 DTYPES = r"expected operands of the same dtype, but got torch.float64 and torch.float32"

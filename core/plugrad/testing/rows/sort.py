@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S
+from .row import In, Row, S
 
 NAN = np.nan
 

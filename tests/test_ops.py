@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Any
 
 import numpy as np
 import pytest
 
 import plugrad as torch
-import tests.ops
 from plugrad.op import OPS, Composite
+from plugrad.testing.rows import ROWS, In, Row, Sample
 from plugrad.transforms.jvp import jvp
-from tests.ops.rows import In, Row, Sample
 
-ROWS: list[Row] = [
-    row
-    for module in pkgutil.iter_modules(tests.ops.__path__)
-    if module.name.startswith("rows_")
-    for row in importlib.import_module(f"tests.ops.{module.name}").ROWS
-]
 CALLS = [
     pytest.param(row, sample, id=f"{row.id}-{i}") for row in ROWS for i, sample in enumerate(row.samples)
 ]
@@ -28,7 +19,8 @@ DIFFERENTIABLE = [p for p in CALLS if p.values[0].grad]
 
 
 def test_every_op_has_a_row() -> None:
-    assert set(OPS) - {row.op for row in ROWS} == set()
+    own = {name for name in OPS if "::" not in name}  # other libraries' ops have tables of their own
+    assert own - {row.op for row in ROWS} == set()
 
 
 def arrays_of(sample: Sample, dtype: str | None = None, seed: int = 0) -> list[Any]:

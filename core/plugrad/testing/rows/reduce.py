@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S
+from .row import In, Row, S
 
 INF, NAN = math.inf, math.nan
 AXES = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S
+from .row import In, Row, S
 
 BASIC = [
     S(In((3, 4)), key=(1, ...)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S
+from .row import In, Row, S
 
 CHANCE = {"low": 0.05, "high": 0.95}
 
@@ -59,7 +60,7 @@ def nll_backward(g: Any, target: Any, weight: Any, reduction: str, ignore_index:
     return found
 
 
-def pairs(**interval: float) -> list[Any]:
+def pairs(**interval: Any) -> list[Any]:
     two = [
         (In((2, 3), **interval), In((2, 3), low=0.05, high=0.95)),
         (In((), **interval), In((), low=0.1, high=0.9)),
@@ -85,7 +86,7 @@ CASES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 ALL = {"weight": None, "reduction": "mean", "ignore_index": -100}
 
 
-def cotangents() -> list[Any]:
+def cotangents() -> Iterator[Any]:
     for shape, given in CASES:
         params = {"target": given["target"], **ALL, **given, "shape": shape}
         yield S(In(params["target"].shape if params["reduction"] == "none" else ()), **params)

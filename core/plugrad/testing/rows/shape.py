@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-import plugrad
-from tests.ops.rows import In, Row, S
+from ...dtypes import float64, int64
+from .row import In, Row, S
 
 ALL = "f d e l ? F D"
 
@@ -204,13 +204,11 @@ ROWS = [
     row(
         "astype",
         lambda x, dtype: x.astype(dtype.numpy),
-        S(In(), dtype=plugrad.float64),
-        S(In(()), dtype=plugrad.float64),
+        S(In(), dtype=float64),
+        S(In(()), dtype=float64),
         dtypes="f d e l ?",
         complex_grad=False,
     ),
-    row(
-        "bitcast", lambda x, dtype: x.view(dtype.numpy), S(In(), dtype=plugrad.int64), dtypes="d", grad=False
-    ),
+    row("bitcast", lambda x, dtype: x.view(dtype.numpy), S(In(), dtype=int64), dtypes="d", grad=False),
     row("copy", np.copy, S(In()), S(In(())), S(In((0, 2)))),
 ]

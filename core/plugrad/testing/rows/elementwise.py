@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from tests.ops.rows import In, Row, S, elementwise
+from .row import In, Row, S, elementwise
 
 ANY, POSITIVE, UNIT, ABOVE_ONE = (-2.0, 2.0), (0.5, 2.0), (-0.9, 0.9), (1.1, 3.0)
 INF, NAN, PI = math.inf, math.nan, math.pi

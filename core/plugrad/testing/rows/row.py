@@ -1,8 +1,4 @@
-"""The table of ops: a row says what an op is called with and what NumPy makes of it.
-
-`test_ops.py` runs every row through forward, first and second derivative, forward mode, dtypes, layouts and
-purity; it fails when an op lacks a row.
-"""
+"""What a row of the table of ops holds."""
 
 from __future__ import annotations
 
@@ -24,6 +20,7 @@ class In:
     distinct: bool = False  # all elements differ by at least 0.01: for max, sort, …
 
     def make(self, rng: np.random.Generator, dtype: str | None = None) -> np.ndarray:
+        """The array, drawn from `rng`; `dtype` takes the place of float64."""
         dt = np.dtype(self.dtype if dtype is None or self.dtype != "float64" else dtype)
         if dt.kind == "b":
             return np.asarray(rng.random(self.shape) < 0.5)
@@ -47,6 +44,7 @@ class Sample:
 
 
 def S(*args: Any, **params: Any) -> Sample:
+    """A `Sample`, written shortly."""
     return Sample(args, params)
 
 
@@ -70,6 +68,7 @@ class Row:
 
     @property
     def id(self) -> str:
+        """What tests call it."""
         return self.op
 
 
