@@ -1,4 +1,4 @@
-"""A backend for tests with two devices: its arrays wrap NumPy's, and NumPy does not understand them."""
+"""Backends for tests with two devices: their arrays wrap NumPy's, and NumPy does not understand them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from plugrad import plugins
 from plugrad.backend import Backend, for_device
-from plugrad.plugins import BackendSpec, hookimpl
+from plugrad.contract import REQUIRED, defines
+from plugrad.op import OPS
+from plugrad.plugins import BackendSpec, hookimpl, registry
 
 
 class Array:
@@ -27,7 +30,7 @@ class Array:
 def _operator(f: Any, reflected: bool) -> Any:
     def method(a: Array, *b: Any) -> Any:
         operands = [unwrap(a), *map(unwrap, b)]
-        return Array(f(*(operands[::-1] if reflected else operands)))
+        return type(a)(f(*(operands[::-1] if reflected else operands)))
 
     return method
 
@@ -49,6 +52,9 @@ for _name in (
     "ne",
     "and_",
     "or_",
+    "xor",
+    "lshift",
+    "rshift",
     "invert",
 ):
     _f, _bare = getattr(operator, _name), _name.rstrip("_")
@@ -67,42 +73,78 @@ def unwrap(x: Any) -> Any:
     return x.values if isinstance(x, Array) else x
 
 
+def _wrapped(kernel: Any, array: type[Array]) -> Any:
+    """A kernel of NumPy's on wrapped arrays."""
+
+    def wrapped(*args: Any) -> Any:
+        y = kernel(*unwrap(args))
+        return [array(e) for e in y] if isinstance(y, (list, tuple)) else array(y)
+
+    return wrapped
+
+
 class FakeBackend(Backend):
     """`device("fake")`: every kernel is NumPy's, behind the wrapper."""
 
     device_type = "fake"
-    array_type = Array
+    array_type: type[Array] = Array
+
+    def __init__(self, index: int | None = None) -> None:
+        super().__init__(index)
+        cpu = for_device("cpu")
+        for name in self.kernel_names():
+            setattr(self, name, _wrapped(getattr(cpu, name), self.array_type))
+
+    def kernel_names(self) -> list[str]:
+        """What NumPy's backend has kernels for."""
+        return [name for name in OPS if defines(for_device("cpu"), name) and name not in vars(type(self))]
 
     def from_numpy(self, array: np.ndarray) -> Array:
-        return Array(array.copy())
+        return self.array_type(array.copy())
 
     def to_numpy(self, raw: Array) -> np.ndarray:
         return raw.values
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        return Array(np.empty(shape, dtype.numpy))
+        return self.array_type(np.empty(shape, dtype.numpy))
+
+    def synchronize(self) -> None:
+        return None
 
     def copy(self, raw: Array) -> Array:
-        return Array(np.array(raw.values, order="C"))
+        return self.array_type(np.array(raw.values, order="C"))
 
     def alias(self, raw: Array) -> Array:
-        return Array(raw.values)
+        return self.array_type(raw.values)
 
     def strides(self, raw: Array) -> tuple[int, ...]:
         return tuple(s // raw.values.itemsize for s in raw.values.strides)
 
     def setitem(self, raw: Array, key: Any, value: Any) -> Array:
-        raw.values[key] = unwrap(value)
+        raw.values[unwrap(key) if isinstance(key, tuple) else key] = unwrap(value)
         return raw
 
-    def __getattr__(self, name: str) -> Any:
-        kernel = getattr(for_device("cpu"), name)
 
-        def wrapped(*args: Any) -> Any:
-            y = kernel(*unwrap(args))
-            return [Array(e) for e in y] if isinstance(y, (list, tuple)) else Array(y)
+class MinimalArray(Array):
+    """An array that nobody writes into."""
 
-        return wrapped
+
+class MinimalBackend(FakeBackend):
+    """`device("minimal")`: the required members and nothing else; arrays are never written."""
+
+    device_type = "minimal"
+    array_type = MinimalArray
+    inplace = False
+    dtypes = frozenset(d for d in FakeBackend.dtypes if not d.is_complex)
+
+    def kernel_names(self) -> list[str]:
+        """The required kernels."""
+        return [name for name in OPS if name in REQUIRED]
+
+    copy, alias, strides = Backend.copy, Backend.alias, Backend.strides
+
+    def setitem(self, raw: Array, key: Any, value: Any) -> Array:
+        return super().setitem(self.array_type(np.array(raw.values)), key, value)
 
 
 class FakePlugin:
@@ -110,6 +152,17 @@ class FakePlugin:
 
     @hookimpl
     def plugrad_backends(self) -> list[BackendSpec]:
+        here = "tests.fake_backend"
         return [
-            BackendSpec("fake", "tests.fake_backend:FakeBackend", array_types=("tests.fake_backend:Array",))
+            BackendSpec("fake", f"{here}:FakeBackend", array_types=(f"{here}:Array",)),
+            BackendSpec("minimal", f"{here}:MinimalBackend", array_types=(f"{here}:MinimalArray",)),
         ]
+
+
+def enter(device_type: str) -> Backend:
+    """The backend of a device above, ready for use; its plugin does not stay registered, where other tests would see it."""
+    record = plugins.register(FakePlugin())
+    try:
+        return for_device(device_type)
+    finally:
+        registry.REGISTRY._stages["by hand"].remove(record)

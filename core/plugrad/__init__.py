@@ -102,8 +102,10 @@ if TYPE_CHECKING:
     from . import linalg as linalg
     from . import nn as nn
     from . import optim as optim
+    from . import testing as testing
     from . import utils as utils
     from .explanation import explain as explain
+    from .kernels import fallback as fallback
 
 __version__ = "0.1.0"
 
@@ -119,6 +121,8 @@ def __getattr__(name: str) -> Any:
     # Imported at first use: a program without a network need not pay for them.
     if name == "explain":
         return importlib.import_module(f"{__name__}.explanation").explain
-    if name in ("func", "linalg", "nn", "optim", "utils"):
+    if name == "fallback":
+        return importlib.import_module(f"{__name__}.kernels").fallback
+    if name in ("func", "linalg", "nn", "optim", "testing", "utils"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from . import anomaly, codegen, dtypes, levels, nan_safety, quiet, saved
+from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, follow, made, wrap
@@ -100,9 +100,9 @@ class Op:
         return kernel(*args, *self.positional(args, params)) if self.params else kernel(*args)
 
     def kernel(self, array_type: type) -> Callable[..., Any]:
-        """The kernel for raw arrays of a type: the backend's member of the op's name, or the op's default.
+        """The kernel for raw arrays of a type; see `kernels` for where it comes from.
 
-        A default is a function of raw arrays, or an op whose kernel serves for this one, too.
+        The op's `default` is a function of raw arrays, or an op whose kernel serves for this one, too.
         """
         try:
             return self.kernels[array_type]
@@ -113,13 +113,8 @@ class Op:
             if backend.is_transform:
                 levels.check_thread(array_type)
                 return backend.kernel(self)
-            found = getattr(backend, self.name, self.default)
-            if isinstance(found, Op):
-                found = found.kernel(array_type)
-            if found is None:
-                raise DeviceError(f"device {backend.device_type!r} has no kernel for {self.name!r}") from None
-            self.kernels[array_type] = found
-            return found
+            self.kernels[array_type] = kernels.find(self, backend)[0]
+            return self.kernels[array_type]
 
     def writer(self, array_type: type) -> Callable[..., Any]:
         """The kernel with one more argument: the array, of the result's shape and dtype, to write it into."""

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .special import check_real, erf
-
 
 def _elu(x: np.ndarray, alpha: float) -> Any:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
@@ -20,13 +18,6 @@ def _softplus(x: np.ndarray, beta: float, threshold: float) -> Any:
 
 def _logsigmoid(x: np.ndarray) -> Any:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
-
-
-def _gelu(x: np.ndarray, approximate: str) -> Any:
-    check_real(x, "gelu")
-    if approximate == "none":
-        return 0.5 * x * (1 + erf(x * 0.5**0.5))
-    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * (x * x * x))))
 
 
 def _shifted(x: np.ndarray, axis: tuple[int, ...]) -> Any:
@@ -52,6 +43,5 @@ class ActivationKernels:
     elu = staticmethod(_elu)
     softplus = staticmethod(_softplus)
     logsigmoid = staticmethod(_logsigmoid)
-    gelu = staticmethod(_gelu)
     softmax = staticmethod(_softmax)
     log_softmax = staticmethod(_log_softmax)

@@ -15,7 +15,7 @@ from . import kernels
 from .random import MT19937Stream, PhiloxStream
 
 
-class NumPyBackend(Backend, kernels.Kernels):
+class NumPyBackend(kernels.Kernels, Backend):
     """`device("cpu")`: raw arrays are `numpy.ndarray`."""
 
     device_type = "cpu"
@@ -98,6 +98,9 @@ class NumPyBackend(Backend, kernels.Kernels):
 
         return [moved(r) for r in raws]
 
+    def synchronize(self) -> None:
+        return None  # NumPy computes at once
+
     def strides(self, raw: np.ndarray) -> tuple[int, ...]:
         return tuple(s // raw.itemsize for s in raw.strides)
 
@@ -121,7 +124,7 @@ class NumPyBackend(Backend, kernels.Kernels):
 
     def writer(self, kernel: Any) -> Any:
         return (
-            kernel if isinstance(kernel, np.ufunc) else super().writer(kernel)
+            kernel if isinstance(kernel, np.ufunc) else Backend.writer(self, kernel)
         )  # a ufunc needs no temporary array
 
 

@@ -147,8 +147,9 @@ copy_into = operator(
 
 #: `value`, a number, where the mask, an array of the shape of `x`, says so.
 masked_fill = operator(
-    "masked_fill", "x | mask=None value=0", default=_written, x=lambda g, mask: masked_fill(g, mask, 0)
-)
+    "masked_fill", "x | mask=None value=0", default=lambda x, mask, value: _written(x, (mask,), value),
+    x=lambda g, mask: masked_fill(g, mask, 0),
+)  # fmt: skip
 
 nonzero = operator("nonzero", "x", outputs=True)
 argwhere = operator("argwhere", "x")

@@ -182,7 +182,7 @@ take_median = alias(take_max, "take_median", "MedianBackward1")
 
 
 def _without(y: Any, axis: int, keepdims: bool) -> Any:
-    return y if keepdims else squeeze_(y, axis)
+    return y if keepdims else squeeze_(y, (axis,))
 
 
 argmax_ = operator("argmax", "x | axis=None keepdims=False")

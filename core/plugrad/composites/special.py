@@ -1,16 +1,17 @@
-"""The error function, which NumPy lacks.
+"""The error function, which array libraries lack: composites.
 
 In float64 these are the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the
 error function", Mathematics of Computation 23 (1969). For narrower types one approximation of our own serves
-everywhere: a least-squares fit of erf(x) / x in x², relative error 2e-9, calculated in float64.
+everywhere: a least-squares fit of erf(x) / x in x², relative error 2e-9, calculated in float64 where the device has it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from .. import dtypes
 
 # Coefficients by falling powers. |x| <= 0.46875: erf(x) = x P(x²) / Q(x²).
 _SMALL = (
@@ -87,51 +88,60 @@ _NARROW = (
         1.0,
     ),
 )
-_ROOT_PI = np.sqrt(np.pi)
+_ROOT_PI = math.sqrt(math.pi)
 
 
-def erf(x: Any) -> Any:
-    """The error function of floating-point numbers, to 2e-16 in float64 and the last place in float32."""
-    check_real(x, "erf")
-    if x.dtype != np.float64:
-        z = np.clip(x.astype(np.float64), -3.92, 3.92)
-        return (z * _ratio(z * z, _NARROW)).astype(x.dtype)
-    size = np.abs(x)
-    small = size <= 0.46875
-    return np.where(small, _small_erf(np.where(small, x, 0)), np.copysign(1 - _erfc_of_large(size), x))
+class SpecialComposites:
+    """A family of composites."""
 
-
-def erfc(x: Any) -> Any:
-    """1 - erf(x), with a small relative error also where that is tiny."""
-    check_real(x, "erfc")
-    wide = x.astype(np.float64)
-    size = np.abs(wide)
-    small = size <= 0.46875
-    tail = _erfc_of_large(size)
-    y = np.where(small, 1 - _small_erf(np.where(small, wide, 0)), np.where(wide < 0, 2 - tail, tail))
-    return y.astype(x.dtype)
-
-
-def check_real(x: Any, asked: str) -> None:
-    """Raise for complex numbers."""
-    if x.dtype.kind == "c":
-        raise NotImplementedError(
-            f"{asked} is not implemented for complex numbers, found {x.dtype}: take .real or .imag first"
+    def erf(self: Any, x: Any) -> Any:
+        """The error function of floating-point numbers, to 2e-16 in float64 and the last place in float32."""
+        dt = check_real(x, "erf")
+        if dt is not dtypes.float64:
+            z = self.clip(self._widened(x), -3.92, 3.92)
+            return self.astype(z * _ratio(z * z, _NARROW), dt)
+        size = self.abs(x)
+        small = size <= 0.46875
+        return self.where(
+            small, _small_erf(self.where(small, x, 0.0)), self.copysign(1 - _erfc_of_large(self, size), x)
         )
+
+    def erfc(self: Any, x: Any) -> Any:
+        """1 - erf(x), with a small relative error also where that is tiny."""
+        dt = check_real(x, "erfc")
+        x = self._widened(x)
+        size = self.abs(x)
+        small = size <= 0.46875
+        tail = _erfc_of_large(self, size)
+        large = self.where(x < 0, 2 - tail, tail)
+        return self.astype(self.where(small, 1 - _small_erf(self.where(small, x, 0.0)), large), dt)
+
+    def _widened(self: Any, x: Any) -> Any:
+        return self.astype(x, dtypes.float64 if dtypes.float64 in self.dtypes else dtypes.float32)
+
+
+def check_real(x: Any, asked: str) -> dtypes.dtype:
+    """The dtype of `x`; raises for complex numbers."""
+    dt = dtypes.of(x.dtype)
+    if dt.is_complex:
+        raise NotImplementedError(
+            f"{asked} is not implemented for complex numbers, found {dt}: take .real or .imag first"
+        )
+    return dt
 
 
 def _small_erf(x: Any) -> Any:
     return x * _ratio(x * x, _SMALL)
 
 
-def _erfc_of_large(x: Any) -> Any:
+def _erfc_of_large(backend: Any, x: Any) -> Any:
     """erfc of x >= 0.46875; any number for smaller ones."""
-    x = np.clip(x, 0.46875, 28)  # beyond 28 the result is 0
+    x = backend.clip(x, 0.46875, 28.0)  # beyond 28 the result is 0
     # exp(-x²) with x² split in two, since exp magnifies the rounding error of x².
-    head = np.trunc(x * 16) / 16
-    bell = np.exp(-head * head) * np.exp(-(x - head) * (x + head))
+    head = backend.floor(x * 16) / 16
+    bell = backend.exp(-head * head) * backend.exp(-(x - head) * (x + head))
     t = 1 / (x * x)
-    return bell * np.where(x <= 4, _ratio(x, _MIDDLE), (1 / _ROOT_PI - t * _ratio(t, _LARGE)) / x)
+    return bell * backend.where(x <= 4, _ratio(x, _MIDDLE), (1 / _ROOT_PI - t * _ratio(t, _LARGE)) / x)
 
 
 def _ratio(x: Any, polynomials: tuple[Sequence[float], Sequence[float]]) -> Any:

@@ -1,0 +1,367 @@
+"""The contract between plugrad and an array library: the class that a backend subclasses.
+
+The members of `REQUIRED` are what a library must bring. A member named like any other op of `plugrad.op.OPS` is
+optional: an op that the library lacks is computed by a composite over the required members, see `kernels`.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any, ClassVar
+
+from .dtypes import ALL, COMPLEX_, bfloat16, dtype, float16, float64, int64, of
+
+
+def required(member: Any) -> Any:
+    """Mark a member that every backend defines itself; for type checkers it may be any callable."""
+    member.is_required = True
+    return member
+
+
+class Backend:
+    """What an array library offers to plugrad: one subclass a device type, one instance a device.
+
+    A *raw array* is an object of `array_type`. It carries `shape` (a tuple), `ndim` and `dtype` (an object that
+    `plugrad.dtypes.register` knows; NumPy's are known), can be referred to weakly, and supports Python's operators
+    `+ - * / // ** & | ~ == != < <= > >=` with arrays that broadcast, and with Python numbers on either side.
+
+    A *kernel* is a member named like an op: it takes raw arrays, then the op's parameters by position, and returns a
+    new raw array (a tuple of them for an op with several outputs). For all kernels:
+
+    - They write into none of their arguments, and nobody else may later write into what they return, except that
+      views may share the memory of their argument where `inplace` is true.
+    - Operands have one dtype when core calls: promotion is done. A Python number among them is weakly promoted: the
+      result has the dtype that the arrays have. It is never of a higher category than the array's dtype.
+    - The result has the operands' dtype, a comparison's `bool`, unless the member says otherwise.
+    - Shapes with 0 in them and 0-d arrays are arrays like any other; a result of no dimension is an array too (or of a
+      type in `scalar_types`, of which `asarray` makes an array).
+    - NaN and infinities follow IEEE 754, without warnings; nothing raises because of the values of floats.
+    - What cannot be done raises: ValueError, TypeError, IndexError or RuntimeError; core adds op, shapes and dtypes.
+    """
+
+    #: The device type that users write, e.g. "cpu".
+    device_type: ClassVar[str]
+    #: The type of this library's arrays; a type belongs to one backend.
+    array_type: ClassVar[type]
+    #: Further types that kernels meet inside formulas, such as the library's scalars.
+    scalar_types: ClassVar[tuple[type, ...]] = ()
+    #: The dtypes that the device computes in.
+    dtypes: ClassVar[frozenset[dtype]] = frozenset(d for d in ALL if d.numpy is not None)
+    #: Whether arrays can be written: `setitem` writes into the array it is given, and `getitem`, `reshape`, `permute_dims`
+    #: and `broadcast_to` return views of its memory where they can, with the owner of that memory as `base`. Where it
+    #: is false, arrays are never written: `setitem` returns a new array, and core lets tensors that share memory follow.
+    inplace: ClassVar[bool] = True
+    #: Whether `index_add` gives the same bits each time.
+    deterministic_index_add: ClassVar[bool] = True
+
+    #: Whether its arrays hold tensors of a level below (see `levels`): vmap, forward mode.
+    is_transform = False
+
+    def __init__(self, index: int | None = None) -> None:
+        self.index = index
+
+    def __getattr__(self, name: str) -> Any:
+        """The composite for a kernel that the backend does not define; AttributeError where there is none."""
+        from .composites import find  # nobody pays for those before an op is missed
+
+        composite = find(name)
+        if composite is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return MethodType(composite, self)
+
+    def capabilities(self) -> dict[str, bool]:
+        """What the device can do beyond what every device must, by name.
+
+        >>> from plugrad.backend import for_device
+        >>> [name for name, can in for_device("cpu").capabilities().items() if not can]
+        ['bfloat16']
+        """
+        return {
+            "inplace": self.inplace,
+            "float64": float64 in self.dtypes,
+            "float16": float16 in self.dtypes,
+            "bfloat16": bfloat16 in self.dtypes,
+            "int64": int64 in self.dtypes,
+            "complex": any(d.category == COMPLEX_ for d in self.dtypes),
+            "deterministic_index_add": self.deterministic_index_add,
+        }
+
+    # --- required: memory -----------------------------------------------------------------------------------
+
+    @required
+    def from_numpy(self, array: Any) -> Any:
+        """A raw array with the values of a NumPy array of any strides; shares its memory if arrays are NumPy's own."""
+        raise NotImplementedError
+
+    @required
+    def to_numpy(self, raw: Any) -> Any:
+        """A NumPy array with the values of `raw`, its shape and dtype; waits until they are computed."""
+        raise NotImplementedError
+
+    @required
+    def empty(self, shape: tuple[int, ...], dtype: dtype) -> Any:
+        """A new dense raw array of unspecified values."""
+        raise NotImplementedError
+
+    @required
+    def synchronize(self) -> None:
+        """Wait until everything that was asked of the device is done."""
+        raise NotImplementedError
+
+    @required
+    def setitem(self, raw: Any, key: Any, value: Any) -> Any:
+        """`raw` with `value`, an array or number, broadcast and cast to its dtype, at `key`.
+
+        Where `inplace` is true, `raw` itself is written and returned, right also where `value` shares its memory;
+        otherwise it stays as it is. `key` is one of `getitem`, a tuple as in an `index_get`, or `...`.
+        """
+        raise NotImplementedError
+
+    # --- required: shape and dtype ------------------------------------------------------------------------------
+
+    @required
+    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """The elements in row-major order in another shape of as many elements; core has resolved -1."""
+        raise NotImplementedError
+
+    @required
+    def permute_dims(self, x: Any, axes: tuple[int, ...]) -> Any:
+        """Axis `axes[i]` of `x` as axis `i`; `axes` are counted from the front."""
+        raise NotImplementedError
+
+    @required
+    def broadcast_to(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """`x` repeated along new axes in front and along axes of size 1; ValueError where that does not fit."""
+        raise NotImplementedError
+
+    @required
+    def getitem(self, x: Any, key: tuple[Any, ...]) -> Any:
+        """`x[key]`; the parts of `key` are integers, slices of positive step, None, and `...` at the end.
+
+        An integer out of range raises IndexError; slices are within the bounds.
+        """
+        raise NotImplementedError
+
+    @required
+    def astype(self, x: Any, dtype: dtype) -> Any:
+        """A copy in another dtype of plugrad: floats are truncated towards 0 on their way to integers."""
+        raise NotImplementedError
+
+    # --- required: element by element ---------------------------------------------------------------------------
+
+    @required
+    def negative(self, x: Any) -> Any:
+        """`-x`; unsigned integers wrap."""
+        raise NotImplementedError
+
+    @required
+    def exp(self, x: Any) -> Any:
+        """The exponential of floats."""
+        raise NotImplementedError
+
+    @required
+    def log(self, x: Any) -> Any:
+        """The natural logarithm of floats: -inf of 0, NaN of negative numbers."""
+        raise NotImplementedError
+
+    @required
+    def sqrt(self, x: Any) -> Any:
+        """The square root of floats: NaN of negative numbers, -0.0 of -0.0."""
+        raise NotImplementedError
+
+    @required
+    def sin(self, x: Any) -> Any:
+        """The sine of floats in radians."""
+        raise NotImplementedError
+
+    @required
+    def cos(self, x: Any) -> Any:
+        """The cosine of floats in radians."""
+        raise NotImplementedError
+
+    @required
+    def tanh(self, x: Any) -> Any:
+        """The hyperbolic tangent of floats."""
+        raise NotImplementedError
+
+    @required
+    def abs(self, x: Any) -> Any:
+        """The absolute value; of complex numbers a real array."""
+        raise NotImplementedError
+
+    @required
+    def sign(self, x: Any) -> Any:
+        """-1, 0 or 1; NaN of NaN."""
+        raise NotImplementedError
+
+    @required
+    def floor(self, x: Any) -> Any:
+        """The greatest whole number that is not above; integers stay as they are."""
+        raise NotImplementedError
+
+    @required
+    def logical_not(self, x: Any) -> Any:
+        """Whether elements, of any dtype, are 0, as bool."""
+        raise NotImplementedError
+
+    @required
+    def add(self, a: Any, b: Any) -> Any:
+        """`a + b`; of bools, `a or b`."""
+        raise NotImplementedError
+
+    @required
+    def subtract(self, a: Any, b: Any) -> Any:
+        """`a - b`."""
+        raise NotImplementedError
+
+    @required
+    def multiply(self, a: Any, b: Any) -> Any:
+        """`a * b`; of bools, `a and b`."""
+        raise NotImplementedError
+
+    @required
+    def divide(self, a: Any, b: Any) -> Any:
+        """`a / b` of floats; by 0 it is infinite or NaN."""
+        raise NotImplementedError
+
+    @required
+    def pow(self, a: Any, b: Any) -> Any:
+        """`a ** b`; integers to negative powers are rounded towards 0."""
+        raise NotImplementedError
+
+    @required
+    def maximum(self, a: Any, b: Any) -> Any:
+        """The greater one; NaN if one of the two is NaN."""
+        raise NotImplementedError
+
+    @required
+    def equal(self, a: Any, b: Any) -> Any:
+        """`a == b` as bool; NaN equals nothing."""
+        raise NotImplementedError
+
+    @required
+    def less(self, a: Any, b: Any) -> Any:
+        """`a < b` as bool."""
+        raise NotImplementedError
+
+    @required
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        """`a` where the bool array `condition` is true, else `b`; all three broadcast, one of `a` and `b` may be a number."""
+        raise NotImplementedError
+
+    # --- required: reductions, products, indices -------------------------------------------------------------------
+
+    @required
+    def sum(self, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+        """The sum over axes: in the dtype of floats, of other dtypes in int64; float16 is summed in float32; 0 of nothing."""
+        raise NotImplementedError
+
+    @required
+    def max(self, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+        """The greatest element over axes, NaN if there is one; core asks for none of nothing."""
+        raise NotImplementedError
+
+    @required
+    def argmax(self, x: Any, axis: int | None, keepdims: bool) -> Any:
+        """The int64 index of the first greatest element along an axis (None: of all, flattened); of the first NaN, if any."""
+        raise NotImplementedError
+
+    @required
+    def matmul(self, a: Any, b: Any) -> Any:
+        """The products of stacks of matrices, of 2 or more dimensions each; the dimensions before the last two broadcast."""
+        raise NotImplementedError
+
+    @required
+    def take(self, x: Any, indices: Any, axis: int) -> Any:
+        """The slices at the places in `indices`, a 1-d int64 array of numbers from 0 on, along an axis."""
+        raise NotImplementedError
+
+    @required
+    def index_add(self, x: Any, source: Any, indices: Any, axis: int) -> Any:
+        """A copy of `x` to whose slices at `indices` those of `source` are added; duplicates are summed."""
+        raise NotImplementedError
+
+    # --- optional: memory. The defaults are right where `inplace` is false ------------------------------------------
+
+    def asarray(self, value: Any) -> Any:
+        """A raw array for a kernel's result: `value` itself, or an array of the library's scalar."""
+        return value
+
+    def copy(self, raw: Any) -> Any:
+        """A dense copy of `raw` that shares memory with nothing; where arrays are never written, `raw` itself."""
+        if self.inplace:
+            return self.setitem(self.empty(tuple(raw.shape), of(raw.dtype)), ..., raw)
+        return raw
+
+    def alias(self, raw: Any) -> Any:
+        """Another array object over the same memory; where arrays are never written, `raw` itself."""
+        if self.inplace:
+            raise NotImplementedError
+        return raw
+
+    def lend(self, raw: Any) -> Any:
+        """Like `alias`, for foreign hands: the views that they make of it must not refer to `raw` itself."""
+        return self.alias(raw)
+
+    def writable(self, raw: Any) -> bool:
+        """Whether `raw` may be written into."""
+        return True
+
+    def can_view(self, raw: Any, shape: tuple[int, ...]) -> bool:
+        """Whether `raw` takes that shape without a copy."""
+        return True
+
+    def owned(self, raw: Any, holders: int) -> bool:
+        """Whether `raw` is dense, writable memory of its own that only `holders` references know."""
+        return False
+
+    def rebase(self, raws: list[Any]) -> list[Any]:
+        """New arrays over one fresh copy of the memory that `raws` share, each where the old one was."""
+        raise NotImplementedError
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: dtype) -> Any:
+        """A new raw array of one value."""
+        return self.setitem(self.empty(shape, dtype), ..., value)
+
+    def zeros(self, shape: tuple[int, ...], dtype: dtype) -> Any:
+        """A new raw array of zeros."""
+        return self.full(shape, 0, dtype)
+
+    def strides(self, raw: Any) -> tuple[int, ...]:
+        """How many elements apart neighbours along each dimension are; dense where nobody can tell."""
+        steps, step = [], 1
+        for n in reversed(tuple(raw.shape)):
+            steps.append(step)
+            step *= max(n, 1)
+        return tuple(reversed(steps))
+
+    def span(self, raw: Any) -> tuple[int, int]:
+        """The address of the first byte of `raw` and that after its last; where nobody can tell, always the same."""
+        return 0, 1
+
+    def data_ptr(self, raw: Any) -> int:
+        """The address of the first element."""
+        raise NotImplementedError(
+            f"data_ptr: device {self.device_type!r} does not tell where its arrays are in memory"
+        )
+
+    def writer(self, kernel: Any) -> Any:
+        """`kernel` with one more argument at the end: the array, of the result's shape and dtype, to write the result into.
+
+        It returns the array that holds the result, as `setitem` does.
+        """
+        return lambda *args: self.setitem(args[-1], ..., kernel(*args[:-1]))
+
+    def stream(self, algorithm: str, seed: int) -> Any:
+        """A stream of random numbers: "mt19937" (PyTorch's on the CPU) or "philox" (equal bits everywhere)."""
+        raise NotImplementedError
+
+
+#: The names of the members that every backend defines itself.
+REQUIRED = tuple(name for name, member in vars(Backend).items() if hasattr(member, "is_required"))
+
+
+def defines(backend: Backend, name: str) -> bool:
+    """Whether a backend has a member of its own of that name, rather than what `Backend` makes of the required ones."""
+    found = getattr(type(backend), name, None)
+    return name in vars(backend) or (found is not None and found is not getattr(Backend, name, None))

@@ -1,0 +1,92 @@
+"""Where the kernel of an op comes from on a device; asked once for each op and array type, at the first call.
+
+In this order: the backend's own member of the op's name ("native"), what the op itself or `composites` makes of the
+required members ("composite"), and NumPy on the host ("host"), which the user must allow by `fallback`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+from .contract import REQUIRED, Backend, defines
+from .errors import DeviceError
+
+Kernel = Callable[..., Any]
+Origin = Literal["native", "composite", "host"]
+Policy = Literal["error", "warn", "allow"]
+
+#: How often an op was computed on the host, by device type and name.
+fallbacks: Counter[tuple[str, str]] = Counter()
+_policy: Policy = "error"
+
+
+class fallback:
+    """Say what happens when a device lacks an op: "error", the default, "warn" once an op, or "allow".
+
+    Allowed, the operands are copied to the host, NumPy computes, and the result is copied back: right, and slow. As a
+    context manager it holds inside the block. Applies to the process; `plugrad plugins doctor` lists the counts.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        global _policy
+        if policy not in ("error", "warn", "allow"):
+            raise ValueError(f'fallback: found {policy!r}: give "error", "warn" or "allow"')
+        self._before, _policy = _policy, policy
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        global _policy
+        _policy = self._before
+
+
+def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
+    """The kernel of `op` and where it comes from; DeviceError where there is none, even on the host."""
+    if defines(backend, op.name):
+        return getattr(backend, op.name), "native"
+    if hasattr(op.default, "kernels"):  # another op, whose kernel serves for this one, too
+        return find(op.default, backend)
+    if op.default is not None:
+        return op.default, "composite"
+    composite = getattr(backend, op.name, None)
+    if composite is not None and op.name not in REQUIRED:
+        return composite, "composite"
+    host = _host(backend)
+    if host is None or not defines(host, op.name):
+        raise DeviceError(
+            f"device {backend.device_type!r} has no kernel for {op.name!r}, and neither has the host"
+        )
+    return _on_host(op.name, getattr(host, op.name), backend), "host"
+
+
+def _host(backend: Backend) -> Backend | None:
+    from .backend import for_device
+
+    return None if backend.device_type == "cpu" else for_device("cpu")
+
+
+def _on_host(name: str, kernel: Kernel, backend: Backend) -> Kernel:
+    """`kernel`, NumPy's, on arrays of another library."""
+    device = backend.device_type
+
+    def there(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(there, value))
+        return backend.to_numpy(value) if type(value) is backend.array_type else value
+
+    def on_host(*args: Any) -> Any:
+        if _policy == "error":
+            raise DeviceError(
+                f"device {device!r} has no kernel for {name!r}: plugrad.fallback('warn') computes it on the host with NumPy"
+            )
+        if _policy == "warn" and not fallbacks[device, name]:
+            warnings.warn(f"{name!r} runs on the host: device {device!r} has no kernel for it", stacklevel=2)
+        fallbacks[device, name] += 1
+        y = kernel(*there(args))
+        return [backend.from_numpy(e) for e in y] if isinstance(y, (list, tuple)) else backend.from_numpy(y)
+
+    return on_host
