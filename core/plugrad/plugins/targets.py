@@ -19,7 +19,7 @@ def load(spec: Spec) -> object:
     """
     failure = DeviceError if isinstance(spec, BackendSpec) else PluginError
     if isinstance(spec, BackendSpec):
-        _check_requirements(spec)
+        check_requirements(spec)
     module_name, _, path = spec.target.partition(":")
     try:
         target: object = importlib.import_module(module_name)
@@ -38,7 +38,8 @@ def load(spec: Spec) -> object:
     return target
 
 
-def _check_requirements(spec: BackendSpec) -> None:
+def check_requirements(spec: BackendSpec) -> None:
+    """Raise DeviceError where something that a backend requires is not installed; nothing is imported."""
     missing = [name for name in spec.requires if not _is_installed(name)]
     if missing:
         names = ", ".join(map(repr, missing))

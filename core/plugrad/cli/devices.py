@@ -1,0 +1,78 @@
+"""`plugrad devices` and `plugrad backends`: what can be used here, and why not the rest."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import command
+from .answer import Answer, Table, title
+from .inventory import read_plugins, survey
+
+
+def add(commands: Any) -> None:
+    """Add `devices` and `backends`."""
+    command(
+        commands, "devices", list_devices, "try every device: which can be used here, and why not the others"
+    )
+    command(commands, "backends", list_backends, "list the backends: their arrays, dtypes and capabilities")
+
+
+def list_devices(args: argparse.Namespace) -> Answer:
+    """Each device in one line: whether a gradient can be taken on it."""
+    found = survey(read_plugins())
+    rows = [(d["device"], d["state"], d["plugin"], _milliseconds(d), d["cause"] or "") for d in found]
+    return Answer(
+        {"devices": found},
+        [Table(("device", "state", "plugin", "first gradient", "why not"), rows), *_unread()],
+    )
+
+
+def list_backends(args: argparse.Namespace) -> Answer:
+    """Each backend in one line: what its class says of itself."""
+    found = survey(read_plugins())
+    columns = ("device", "state", "class", "distribution", "arrays", "dtypes", "capabilities")
+    rows = [
+        (
+            d["device"],
+            d["state"],
+            d["target"],
+            title(d),
+            d["array_type"] or ", ".join(d["array_types"]),
+            few_dtypes(d["dtypes"]),
+            " ".join(d["capabilities"] or []),
+        )
+        for d in found
+    ]
+    return Answer({"backends": found}, [Table(columns, rows), *_unread()])
+
+
+def few_dtypes(names: list[str] | None) -> str:
+    """The names of dtypes in a few words: those that are lacking where these are fewer.
+
+    >>> few_dtypes(["float32", "int64"])
+    'float32 int64'
+    """
+    if names is None:
+        return ""
+    from ..dtypes import ALL
+
+    lacking = [name for name in (str(dtype).removeprefix("torch.") for dtype in ALL) if name not in names]
+    if not lacking:
+        return "all"
+    return " ".join(names) if len(names) <= len(lacking) else f"all but {' '.join(lacking)}"
+
+
+def _milliseconds(d: dict[str, Any]) -> str:
+    seconds = d["gradient_seconds"]
+    return "" if seconds is None else f"{1000 * (d['import_seconds'] + seconds):.0f} ms"
+
+
+def _unread() -> list[str]:
+    """A line where plugins that could not be read may offer more."""
+    count = sum(record.state in ("failed", "disabled") for record in read_plugins())
+    if not count:
+        return []
+    return [
+        f"\n{count} plugin{'s that were' if count > 1 else ' that was'} not read may offer more: plugrad plugins list"
+    ]

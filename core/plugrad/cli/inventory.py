@@ -1,0 +1,108 @@
+"""What is installed, as JSON: plugins and what they offer, and the devices, each tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..plugins import BackendSpec, PluginRecord
+
+#: The distribution of plugins that a program registered itself.
+BY_HAND = "registered by hand"
+
+
+def read_plugins() -> list[PluginRecord]:
+    """Every plugin; reads those that were not read yet."""
+    from .. import plugins
+
+    return plugins.records()
+
+
+def plugin_entry(record: PluginRecord) -> dict[str, Any]:
+    """A plugin as JSON; ``cause`` and ``traceback`` tell why it is not loaded."""
+    from dataclasses import asdict
+
+    from ..plugins.loader import describe
+
+    cause = None
+    if record.error is not None:
+        cause = describe(record.error) if record.state == "failed" else str(record.error)
+    return {
+        "name": record.name,
+        **source(record),
+        "entry_point": record.value,
+        "state": record.state,
+        "offers": [{"kind": kind_of(spec), "what": spec.what, **asdict(spec)} for spec in record.specs],
+        "rejected": list(record.rejected),
+        "cause": cause,
+        "traceback": record.traceback_text or None,
+        "disable": f"PLUGRAD_DISABLE_PLUGINS={record.name}",
+    }
+
+
+def source(record: PluginRecord) -> dict[str, str | None]:
+    """The distribution of a plugin, and its version where it has one."""
+    distribution, _, version = record.distribution.rpartition(" ")
+    if version[:1].isdigit():
+        return {"distribution": distribution, "version": version}
+    return {"distribution": record.distribution, "version": None}
+
+
+def kind_of(spec: object) -> str:
+    """What sort of thing a spec declares: "backend", "op", "kernel" …"""
+    return type(spec).__name__.removesuffix("Spec").lower()
+
+
+def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
+    """Each backend that a plugin offers, as JSON, after its device was tried.
+
+    ``state`` is "usable", "not installed" (what the backend requires is not), "incompatible" (its plugin is), or
+    "broken"; ``cause`` tells why it is not usable.
+    """
+    from ..plugins import BackendSpec
+    from .probe import probe_all
+
+    found = [
+        _entry(record, spec) for record in records for spec in record.specs if isinstance(spec, BackendSpec)
+    ]
+    by_hand = {d["device"] for d in found if d["distribution"] == BY_HAND}
+    to_try = dict.fromkeys(d["device"] for d in found if d["state"] == "usable")
+    tried = probe_all([device for device in to_try if device not in by_hand])
+    tried += probe_all([device for device in to_try if device in by_hand], alone=False)
+    results = {result["device"]: result for result in tried}
+    for d in found:
+        if d["state"] == "usable":
+            d |= results[d["device"]]
+            d["state"] = "broken" if d["cause"] else "usable"
+    return found
+
+
+def _entry(record: PluginRecord, spec: BackendSpec) -> dict[str, Any]:
+    """What is known of a backend before it is tried; it counts as usable where nothing speaks against that."""
+    from ..errors import DeviceError
+    from ..plugins.targets import check_requirements
+
+    state, cause = "usable", None
+    if record.state != "loaded":
+        state, cause = record.state, str(record.error)
+    else:
+        try:
+            check_requirements(spec)
+        except DeviceError as error:
+            state, cause = "not installed", str(error)
+    return {
+        "device": spec.device_type,
+        "state": state,
+        "cause": cause,
+        "plugin": record.name,
+        **source(record),
+        "target": spec.target,
+        "requires": list(spec.requires),
+        "array_types": list(spec.array_types),
+        "class": None,
+        "array_type": None,
+        "dtypes": None,
+        "capabilities": None,
+        "import_seconds": None,
+        "gradient_seconds": None,
+    }

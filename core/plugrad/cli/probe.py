@@ -1,0 +1,108 @@
+"""Trying devices: the backend imported, a tensor made, a gradient taken, each in a process of its own.
+
+A driver that crashes or hangs takes only its own process with it, and the processes run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+TIMEOUT = 120
+"""Seconds after which a device counts as hanging; a library that compiles may be slow at its first start."""
+
+#: The other process finds modules where this one does.
+PROGRAM = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from plugrad.cli.probe import answer; answer()"
+)
+
+
+def probe_all(devices: Sequence[str], alone: bool = True) -> list[dict[str, Any]]:
+    """What `probe` finds of each device; in this process unless ``alone``, for plugins that only it knows."""
+    if not alone:
+        return [probe(device) for device in devices]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max(1, min(len(devices), os.cpu_count() or 1))) as pool:
+        return list(pool.map(_probe_alone, devices))
+
+
+def probe(device: str) -> dict[str, Any]:
+    """Try a device step by step; ``cause`` tells what stopped it, and is None where everything worked.
+
+    >>> probe("cpu")["cause"] is None
+    True
+    """
+    import plugrad
+
+    from ..errors import DeviceError
+    from ..plugins import find_backend, load
+    from ..plugins.loader import describe
+
+    found: dict[str, Any] = {"device": device, "cause": None, "class": None, "import_seconds": None}
+    try:
+        start = time.perf_counter()
+        cls: Any = load(find_backend(device))
+        found["import_seconds"] = time.perf_counter() - start
+        found["class"] = f"{cls.__module__}:{cls.__qualname__}"
+        found["array_type"] = f"{cls.array_type.__module__}:{cls.array_type.__qualname__}"
+        found["dtypes"] = sorted(str(dtype).removeprefix("torch.") for dtype in cls.dtypes)
+        found["capabilities"] = capabilities(cls)
+        start = time.perf_counter()
+        x = plugrad.tensor([1.0, 2.0, 3.0], device=device, requires_grad=True)
+        (x * x).sum().backward()
+        grad = x.grad.tolist()
+        found["gradient_seconds"] = time.perf_counter() - start
+        if grad != [2.0, 4.0, 6.0]:
+            found["cause"] = f"the gradient of (x * x).sum() at [1, 2, 3] is {grad} instead of [2, 4, 6]"
+    except DeviceError as error:  # its text is meant for users
+        found["cause"] = str(error)
+    except (Exception, SystemExit) as error:
+        found["cause"] = describe(error)
+    return found
+
+
+def capabilities(cls: Any) -> list[str]:
+    """The names of what a backend's class says that it can do."""
+    return sorted(getattr(cls, "capabilities", ()))
+
+
+def answer() -> None:
+    """Write what `probe` finds of the device in `sys.argv` to the standard output, and nothing else."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # what libraries print, from C too, goes to the standard error
+    found = probe(sys.argv[2])
+    with os.fdopen(out, "w") as stream:
+        json.dump(found, stream)
+        stream.flush()
+    os._exit(0)  # the answer is out: a library that crashes or waits while it is torn down changes nothing
+
+
+def _probe_alone(device: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", PROGRAM, json.dumps(sys.path), device]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        cause = f"it did not answer within {TIMEOUT} seconds"
+    except ValueError:  # no JSON
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        cause = f"its process {_end(done.returncode)}{f': {lines[-1]}' if lines else ''}"
+    return {"device": device, "cause": cause, "class": None, "import_seconds": None}
+
+
+def _end(code: int) -> str:
+    """How a process ended: a negative exit code is the signal that killed it."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    import signal
+
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
