@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
 from . import command
@@ -30,6 +31,8 @@ def list_devices(args: argparse.Namespace) -> Answer:
 
 def list_backends(args: argparse.Namespace) -> Answer:
     """Each backend in one line: what its class says of itself."""
+    from ..dtypes import ALL
+
     found = survey(read_plugins())
     columns = ("device", "state", "class", "distribution", "arrays", "dtypes", "capabilities")
     rows = [
@@ -39,28 +42,25 @@ def list_backends(args: argparse.Namespace) -> Answer:
             d["target"],
             title(d),
             d["array_type"] or ", ".join(d["array_types"]),
-            few_dtypes(d["dtypes"]),
-            " ".join(d["capabilities"] or []),
+            few(d["dtypes"] or [], [str(dtype).removeprefix("torch.") for dtype in ALL]),
+            few([name for name, can in (d["capabilities"] or {}).items() if can], d["capabilities"] or {}),
         )
         for d in found
     ]
     return Answer({"backends": found}, [Table(columns, rows), *_unread()])
 
 
-def few_dtypes(names: list[str] | None) -> str:
-    """The names of dtypes in a few words: those that are lacking where these are fewer.
+def few(names: Iterable[str], known: Iterable[str]) -> str:
+    """Some of the known names in a few words: those that are lacking where these are fewer.
 
-    >>> few_dtypes(["float32", "int64"])
-    'float32 int64'
+    >>> few(["b"], ["a", "b", "c"]), few(["a", "b"], ["a", "b", "c"]), few(["a"], ["a"])
+    ('b', 'all but c', 'all')
     """
-    if names is None:
-        return ""
-    from ..dtypes import ALL
-
-    lacking = [name for name in (str(dtype).removeprefix("torch.") for dtype in ALL) if name not in names]
-    if not lacking:
-        return "all"
-    return " ".join(names) if len(names) <= len(lacking) else f"all but {' '.join(lacking)}"
+    names = list(names)
+    lacking = [name for name in known if name not in names]
+    if not names or len(names) <= len(lacking):
+        return " ".join(names)
+    return f"all but {' '.join(lacking)}" if lacking else "all"
 
 
 def _milliseconds(d: dict[str, Any]) -> str:

@@ -40,19 +40,20 @@ def probe(device: str) -> dict[str, Any]:
     """
     import plugrad
 
+    from ..backend import for_device
     from ..errors import DeviceError
-    from ..plugins import find_backend, load
     from ..plugins.loader import describe
 
     found: dict[str, Any] = {"device": device, "cause": None, "class": None, "import_seconds": None}
     try:
         start = time.perf_counter()
-        cls: Any = load(find_backend(device))
+        backend = for_device(device)
         found["import_seconds"] = time.perf_counter() - start
+        cls = type(backend)
         found["class"] = f"{cls.__module__}:{cls.__qualname__}"
         found["array_type"] = f"{cls.array_type.__module__}:{cls.array_type.__qualname__}"
         found["dtypes"] = sorted(str(dtype).removeprefix("torch.") for dtype in cls.dtypes)
-        found["capabilities"] = capabilities(cls)
+        found["capabilities"] = backend.capabilities()
         start = time.perf_counter()
         x = plugrad.tensor([1.0, 2.0, 3.0], device=device, requires_grad=True)
         (x * x).sum().backward()
@@ -65,11 +66,6 @@ def probe(device: str) -> dict[str, Any]:
     except (Exception, SystemExit) as error:
         found["cause"] = describe(error)
     return found
-
-
-def capabilities(cls: Any) -> list[str]:
-    """The names of what a backend's class says that it can do."""
-    return sorted(getattr(cls, "capabilities", ()))
 
 
 def answer() -> None:
