@@ -23,7 +23,7 @@ def _without(values: Sequence[Any], *places: int) -> tuple[Any, ...]:
     return tuple(v for i, v in enumerate(values) if i not in places)
 
 
-def _zero(x: Any) -> Any:
+def zero_of(x: Any) -> Any:
     """0 in the category of an array."""
     return False if dtypes.of(x.dtype) is dtypes.bool_ else 0
 
@@ -103,10 +103,10 @@ class ShapeComposites:
         return self.from_numpy(np.tri(x.shape[-2], x.shape[-1], k, dtype=bool))
 
     def tril(self: Any, x: Any, k: int) -> Any:
-        return self.where(self._triangle(x, k), x, _zero(x))
+        return self.where(self._triangle(x, k), x, zero_of(x))
 
     def triu(self: Any, x: Any, k: int) -> Any:
-        return self.where(self._triangle(x, k - 1), _zero(x), x)
+        return self.where(self._triangle(x, k - 1), zero_of(x), x)
 
     def _diagonal_last(self: Any, shape: Shape, offset: int, axis1: int, axis2: int) -> tuple[Shape, Any]:
         """The axes with the two at the end, and where the diagonal is in the flattened last two."""

@@ -113,7 +113,7 @@ class SortComposites:
             keys = self.take(self.getitem(rows, (slice(None), column, ...)), order, 0)
             order = self.take(order, self.argsort(keys, 0, False), 0)
         ordered = self.take(rows, order, 0)
-        differs = part(self, ordered, 0, 1, max(n, 1)) != part(self, ordered, 0, 0, max(n - 1, 0))
+        differs = part(self, ordered, 0, min(n, 1), n) != part(self, ordered, 0, 0, max(n - 1, 0))
         first = self.concat([self.full((min(n, 1),), True, dtypes.bool_), self.any(differs, (1,), False)], 0)
         group = self.cumulative_sum(self.astype(first, dtypes.int64), 0) - 1
         found = self.take(ordered, self.nonzero(first)[0], 0)

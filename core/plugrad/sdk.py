@@ -1,0 +1,31 @@
+"""The door for authors of plugins: everything that a backend, an operator or a kernel is made of.
+
+A backend subclasses `Backend`, or `ArrayAPIBackend` where its library follows the array API standard. A plugin's thin
+module returns specs from functions marked with `hookimpl`.
+"""
+
+from __future__ import annotations
+
+from . import dtypes
+from .array_api import ArrayAPIBackend
+from .contract import REQUIRED, Backend
+from .function import Function
+from .op import composite, elementwise, linear, multilinear, operator
+from .plugins import BackendSpec, KernelSpec, OpSpec, hookimpl
+
+__all__ = [
+    "REQUIRED",
+    "ArrayAPIBackend",
+    "Backend",
+    "BackendSpec",
+    "Function",
+    "KernelSpec",
+    "OpSpec",
+    "composite",
+    "dtypes",
+    "elementwise",
+    "hookimpl",
+    "linear",
+    "multilinear",
+    "operator",
+]
