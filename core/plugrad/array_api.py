@@ -19,53 +19,14 @@ from .composites.shape import zero_of as _zero
 from .contract import Backend
 
 #: Functions of the standard that mean what the ops of these names mean; a namespace may lack some.
-ALIKE = [
-    "negative",
-    "exp",
-    "log",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sign",
-    "floor",
-    "divide",
-    "equal",
-    "not_equal",
-    "reshape",
-    "permute_dims",
-    "broadcast_to",
-    "signbit",
-    "copysign",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "atan2",
-    "sinh",
-    "cosh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "expm1",
-    "log1p",
-    "log2",
-    "log10",
-    "hypot",
-    "ceil",
-    "trunc",
-    "square",
-    "bitwise_and",
-    "bitwise_or",
-    "bitwise_xor",
-    "bitwise_invert",
-    "real",
-    "imag",
-    "conj",
-    "matrix_transpose",
-]
+ALIKE = (
+    "negative", "exp", "log", "sqrt", "sin", "cos", "tanh", "sign", "floor", "divide", "equal", "not_equal",
+    "reshape", "permute_dims", "broadcast_to", "signbit", "copysign", "tan", "asin", "acos", "atan", "atan2", "sinh",
+    "cosh", "asinh", "acosh", "atanh", "expm1", "log1p", "log2", "log10", "hypot", "ceil", "trunc", "square",
+    "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "real", "imag", "conj", "matrix_transpose",
+)  # fmt: skip
 #: The same, but the standard leaves out bools, which go as 0 and 1.
-OF_NUMBERS = ["less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite"]
+OF_NUMBERS = ("less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite")
 
 
 class ArrayAPIBackend(Backend):
