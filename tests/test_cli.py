@@ -14,6 +14,7 @@ import pytest
 
 import plugrad
 from plugrad.cli import answer, main, probe
+from plugrad.op import OPS
 from plugrad.plugins import BackendSpec, Registry
 
 from .test_plugins import BANANA, module, plugin, site  # noqa: F401
@@ -89,7 +90,7 @@ def test_help_is_friendly(run):
         assert code == 0
         assert "See which plugins, devices and ops plugrad has here" in text
         assert "Exit codes: 0" in text
-        for name in ("plugins", "devices", "backends", "doctor"):
+        for name in ("plugins", "devices", "backends", "ops", "doctor"):
             assert f"\n    {name} " in text
     code, text = run("plugins --help")
     assert (code, "List the installed plugins, or look closely at one." in text) == (0, True)
@@ -324,9 +325,8 @@ def test_devices_registered_by_hand_are_tried_in_this_process(run, site, monkeyp
     registry: Registry = sys.modules["plugrad.plugins.registry"].REGISTRY
     registry.register(module(plugrad_backends=[BackendSpec("plum", "os:getcwd")]))
     tried = []
-    monkeypatch.setattr(
-        probe, "probe", lambda device: tried.append(device) or {"device": device, "cause": "sour"}
-    )
+    answers = {"probe": lambda device: tried.append(device) or {"device": device, "cause": "sour"}}
+    monkeypatch.setattr(probe, "QUESTIONS", answers)
     (found,) = [d for d in run("devices --json")[1]["devices"] if d["device"] == "plum"]
     assert (found["cause"], found["distribution"], found["version"], tried) == (
         "sour",
@@ -349,6 +349,59 @@ def test_backends(run, site):  # noqa: F811
     text = run("backends")[1]
     assert "all but bfloat16" in text
     assert "plugrad_backends.cupy:CuPyBackend" in text
+
+
+# ---- ops
+
+
+def test_ops(run):
+    code, data = run("ops --json")
+    assert code == 0
+    assert {op["op"] for op in data["ops"]} == set(OPS)
+    assert all(set(op) == {"op", "kind", "differentiable", "kernels"} for op in data["ops"])
+    found = {op["op"]: op for op in data["ops"]}
+    assert found["multiply"] == {
+        "op": "multiply", "kind": "elementwise", "differentiable": ["a", "b"], "kernels": {"cpu": "native"},
+    }  # fmt: skip
+    assert (found["mish"]["kind"], found["mish"]["kernels"]["cpu"]) == ("composite", "composite")
+    assert list(data["counts"]["cpu"]) == ["native", "plugin", "composite", "host", "absent"]
+    assert sum(data["counts"]["cpu"].values()) == len(OPS)
+    text = run("ops")[1]
+    assert text.splitlines()[0].split() == ["OP", "KIND", "GRADIENTS", "FOR", "CPU"]
+    assert f"\ncpu: {len(OPS)} ops, {data['counts']['cpu']['native']} native, " in text
+
+
+def test_missing_ops(run, site):  # noqa: F811
+    body = "    def kernel_names(self): return [n for n in super().kernel_names() if n not in ('sigmoid', 'imag')]"
+    parts = backend("grape", body)
+    site.stranger("grape", parts.pop("grape"), **parts)
+    code, data = run("ops --json --missing grape")
+    assert code == 0
+    found = {op["op"]: op["kernels"]["grape"] for op in data["ops"]}
+    assert (found["sigmoid"], found["imag"], found["mish"]) == ("composite", "host", "composite")
+    assert "exp" not in found
+    assert data["counts"]["grape"]["host"] == 1
+    text = run("ops --missing grape")[1]
+    assert "\nimag " in text
+    assert "\nexp " not in text
+    assert "1 host" in text
+    columns = run("ops")[1].splitlines()[0].split()
+    assert columns[-2:] == ["CPU", "GRAPE"]
+
+
+@pytest.mark.parametrize(
+    ("device", "cause"),
+    [
+        ("opencl", "needs 'pyopencl'"),
+        ("durian", "device 'durian' is unknown: plugrad knows 'cpu'"),
+        ("cpu:x", "Invalid device string: 'cpu:x'"),
+    ],
+)
+def test_missing_ops_of_a_device_that_cannot_be_asked(run, capsys, device, cause):
+    assert run(f"ops --missing {device}") == (2, "")
+    text = capsys.readouterr().err
+    assert text.startswith(f"plugrad: {device!r} cannot be asked: ")
+    assert cause in text
 
 
 # ---- doctor
@@ -413,7 +466,7 @@ def test_doctor_without_an_installed_distribution(run, monkeypatch):
 # ---- all commands, in a process of their own
 
 
-@pytest.mark.parametrize("args", [("plugins", "list"), ("devices",), ("backends",), ("doctor",)])
+@pytest.mark.parametrize("args", [("plugins", "list"), ("devices",), ("backends",), ("ops",), ("doctor",)])
 def test_every_command_works_when_every_plugin_is_broken(broken, args):
     environment = {"PYTHONPATH": os.pathsep.join([str(broken.folder), *filter(None, sys.path)])}
     done = shell(*args, "--json", **environment)

@@ -60,21 +60,25 @@ def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
     "broken"; ``cause`` tells why it is not usable.
     """
     from ..plugins import BackendSpec
-    from .probe import probe_all
+    from .probe import ask
 
     found = [
         _entry(record, spec) for record in records for spec in record.specs if isinstance(spec, BackendSpec)
     ]
-    by_hand = {d["device"] for d in found if d["distribution"] == BY_HAND}
-    to_try = dict.fromkeys(d["device"] for d in found if d["state"] == "usable")
-    tried = probe_all([device for device in to_try if device not in by_hand])
-    tried += probe_all([device for device in to_try if device in by_hand], alone=False)
-    results = {result["device"]: result for result in tried}
+    to_try = list(dict.fromkeys(d["device"] for d in found if d["state"] == "usable"))
+    answers = {answer["device"]: answer for answer in ask("probe", to_try, devices_by_hand(records))}
     for d in found:
         if d["state"] == "usable":
-            d |= results[d["device"]]
+            d |= answers[d["device"]]
             d["state"] = "broken" if d["cause"] else "usable"
     return found
+
+
+def devices_by_hand(records: list[PluginRecord]) -> set[str]:
+    """The device types that another process would not know."""
+    return {
+        spec.device_type for record in records if record.distribution == BY_HAND for spec in record.backends
+    }
 
 
 def _entry(record: PluginRecord, spec: BackendSpec) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 TIMEOUT = 120
@@ -22,14 +24,17 @@ PROGRAM = (
 )
 
 
-def probe_all(devices: Sequence[str], alone: bool = True) -> list[dict[str, Any]]:
-    """What `probe` finds of each device; in this process unless ``alone``, for plugins that only it knows."""
-    if not alone:
-        return [probe(device) for device in devices]
+def ask(question: str, devices: Sequence[str], here: Container[str] = ()) -> list[dict[str, Any]]:
+    """What `probe` or `kernels`, the question, answers for each device; those in ``here`` are asked in this process.
+
+    That is for the plugins that only this process knows. An answer has at least ``device`` and ``cause``.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(max(1, min(len(devices), os.cpu_count() or 1))) as pool:
-        return list(pool.map(_probe_alone, devices))
+    alone = [device for device in devices if device not in here]
+    with ThreadPoolExecutor(max(1, min(len(alone), os.cpu_count() or 1))) as pool:
+        answers = dict(zip(alone, pool.map(partial(_ask_alone, question), alone), strict=True))
+    return [answers[device] if device in answers else QUESTIONS[question](device) for device in devices]
 
 
 def probe(device: str) -> dict[str, Any]:
@@ -40,14 +45,10 @@ def probe(device: str) -> dict[str, Any]:
     """
     import plugrad
 
-    from ..backend import for_device
-    from ..errors import DeviceError
-    from ..plugins.loader import describe
-
-    found: dict[str, Any] = {"device": device, "cause": None, "class": None, "import_seconds": None}
-    try:
+    found: dict[str, Any] = {"device": device, "cause": None}
+    with _caught(found):
         start = time.perf_counter()
-        backend = for_device(device)
+        backend = plugrad.device(device).backend
         found["import_seconds"] = time.perf_counter() - start
         cls = type(backend)
         found["class"] = f"{cls.__module__}:{cls.__qualname__}"
@@ -61,26 +62,62 @@ def probe(device: str) -> dict[str, Any]:
         found["gradient_seconds"] = time.perf_counter() - start
         if grad != [2.0, 4.0, 6.0]:
             found["cause"] = f"the gradient of (x * x).sum() at [1, 2, 3] is {grad} instead of [2, 4, 6]"
+    return found
+
+
+def kernels(device: str) -> dict[str, Any]:
+    """Where the kernel of each op comes from on a device: "native", "plugin", "composite", "host" or "absent".
+
+    >>> kernels("cpu")["kernels"]["exp"]
+    'native'
+    """
+    import plugrad
+
+    from ..errors import DeviceError
+    from ..kernels import find
+    from ..op import OPS, Op
+
+    found: dict[str, Any] = {"device": device, "cause": None, "kernels": {}}
+    with _caught(found):
+        backend = plugrad.device(device).backend
+        for name, op in OPS.items():
+            try:
+                found["kernels"][name] = find(op, backend)[1] if isinstance(op, Op) else "composite"
+            except DeviceError:
+                found["kernels"][name] = "absent"
+    return found
+
+
+QUESTIONS = {"probe": probe, "kernels": kernels}
+
+
+@contextmanager
+def _caught(found: dict[str, Any]) -> Iterator[None]:
+    """What is raised becomes the cause."""
+    from ..errors import DeviceError
+    from ..plugins.loader import describe
+
+    try:
+        yield
     except DeviceError as error:  # its text is meant for users
         found["cause"] = str(error)
     except (Exception, SystemExit) as error:
         found["cause"] = describe(error)
-    return found
 
 
 def answer() -> None:
-    """Write what `probe` finds of the device in `sys.argv` to the standard output, and nothing else."""
+    """Write the answer to the question in `sys.argv` to the standard output, and nothing else."""
     out = os.dup(1)
     os.dup2(2, 1)  # what libraries print, from C too, goes to the standard error
-    found = probe(sys.argv[2])
+    found = QUESTIONS[sys.argv[2]](sys.argv[3])
     with os.fdopen(out, "w") as stream:
         json.dump(found, stream)
         stream.flush()
     os._exit(0)  # the answer is out: a library that crashes or waits while it is torn down changes nothing
 
 
-def _probe_alone(device: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", PROGRAM, json.dumps(sys.path), device]
+def _ask_alone(question: str, device: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", PROGRAM, json.dumps(sys.path), question, device]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
         return json.loads(done.stdout)
@@ -89,7 +126,7 @@ def _probe_alone(device: str) -> dict[str, Any]:
     except ValueError:  # no JSON
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         cause = f"its process {_end(done.returncode)}{f': {lines[-1]}' if lines else ''}"
-    return {"device": device, "cause": cause, "class": None, "import_seconds": None}
+    return {"device": device, "cause": cause}
 
 
 def _end(code: int) -> str:
