@@ -85,10 +85,10 @@ def make_raw(op: Op) -> Any:
     source = f"""
 def {op.python_name}({", ".join(op.inputs)}{parameters}):
     try:
-        kernel = kernels[type({first})]
+        _kernel = kernels[type({first})]
     except KeyError:
         return op({names})
-    return kernel({names})
+    return _kernel({names})
 """
     namespace = {"kernels": op.kernels, "op": op, **{f"default_{p}": v for p, v in op.params.items()}}
     return define(source, namespace, f"kernel of {op.name}")[op.python_name]

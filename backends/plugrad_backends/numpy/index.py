@@ -60,6 +60,17 @@ def beside(indices: np.ndarray, axis: int) -> tuple[Any, ...]:
     return (slice(None),) * axis + (indices,)
 
 
+def embedding_backward(x: np.ndarray, indices: np.ndarray, padding_idx: int | None, rows: int) -> np.ndarray:
+    """The rows of `x` summed where they were read; faster than sorting them, or a product with zeros and ones."""
+    y, width = np.zeros((rows, x.shape[-1]), x.dtype), x.shape[-1]
+    flat, x = indices.reshape(-1), x.reshape(-1, width)
+    if padding_idx is not None:
+        kept = flat != padding_idx
+        flat, x = flat[kept], x[kept]
+    np.add.at(y.reshape(-1), (flat[:, None] * width + np.arange(width)).reshape(-1), x.reshape(-1))
+    return y
+
+
 class IndexKernels:
     """A family of kernels; the backend inherits them all."""
 
@@ -82,5 +93,7 @@ class IndexKernels:
     )
     scatter = staticmethod(lambda x, src, indices, axis: written(x, along(indices, axis), src))
     scatter_fill = staticmethod(lambda x, indices, axis, value: written(x, along(indices, axis), value))
+    embedding = staticmethod(lambda x, indices, padding_idx: np.take(x, indices, 0))
+    embedding_backward = staticmethod(embedding_backward)
     nonzero = staticmethod(lambda x: np.nonzero(np.atleast_1d(x)))
     argwhere = staticmethod(np.argwhere)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from .activation import ActivationKernels
+from .conv import ConvolutionKernels
 from .elementwise import ElementwiseKernels
 from .index import IndexKernels
 from .linalg import LinalgKernels
 from .loss import LossKernels
+from .norm import NormKernels
+from .pool import PoolKernels
 from .reduce import ReduceKernels
 from .shape import ShapeKernels
 from .sort import SortKernels
@@ -21,5 +24,8 @@ class Kernels(
     LinalgKernels,
     SortKernels,
     LossKernels,
+    ConvolutionKernels,
+    PoolKernels,
+    NormKernels,
 ):
     """The kernels by the names of the ops."""

@@ -27,6 +27,7 @@ from .activation import (
     Tanh,
 )  # fmt: skip
 from .containers import ModuleDict, ModuleList, Sequential
+from .conv import Conv1d, Conv2d, Conv3d
 from .dropout import Dropout
 from .linear import Flatten, Identity, Linear, Unflatten
 from .loss import (
@@ -41,3 +42,5 @@ from .loss import (
 )  # fmt: skip
 from .module import Module
 from .parameter import Parameter
+from .pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from .tokens import Embedding, LayerNorm

@@ -554,3 +554,6 @@ def masked_fill(c: Call) -> Any:
 def copied(c: Call) -> Any:
     """The values aligned behind the batch."""
     return OPS["copy_into"].call(c.full(0), c.aligned(1, c.ndim(0)))
+
+
+from . import window_rules  # noqa: E402, F401 - more rules

@@ -1,0 +1,426 @@
+"""The functions of `plugrad.nn.functional` that slide over images: convolutions and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import dtypes, ops
+from ..ops.sliding import counts
+
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "conv1d", "conv2d", "conv3d",
+    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices",
+]  # fmt: skip
+
+_TIMES = {1: "one int", 2: "two ints", 3: "three ints"}
+
+
+def numbers(value: Any, rank: int, name: str, asked: str) -> tuple[int, ...]:
+    """A parameter as a number for each dimension: one number, or one in a sequence, serves for all."""
+    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    if not all(hasattr(n, "__index__") for n in given):
+        raise TypeError(f"{asked}(): argument {name!r} must be int or tuple of ints, not {value!r}")
+    if len(given) not in (1, rank):
+        raise RuntimeError(
+            f"{asked}: {name} must either be a single int, or a tuple of {_TIMES[rank]}: expected {name} to be a "
+            f"single integer value or a list of {rank} values to match the dimensions, but got {name}={list(given)}"
+        )
+    given = tuple(int(n) for n in given)
+    return given * rank if len(given) == 1 else given
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
+# --- convolutions -------------------------------------------------------------------------------------------
+
+
+def conv1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """`conv2d` in one dimension: input (N, channels, length), weight (outputs, channels / groups, length)."""
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """The weight moved over the images, at each place the sum of the products of what meets, plus a bias.
+
+    `input` is (N, channels, height, width), or without N; `weight` (outputs, channels / groups, height, width),
+    `bias` (outputs) or None. The weight moves by `stride`, its elements are `dilation` apart, and zeros are put
+    around the images: `padding` of them, or as many as the result needs to have the images' size ("same"), or
+    none ("valid"). Of `groups`, each has its own part of the channels and of the outputs.
+    RuntimeError where sizes do not fit.
+
+    >>> import plugrad as torch
+    >>> conv2d(torch.arange(9.0).reshape(1, 3, 3), torch.ones(1, 1, 2, 2), stride=1)
+    tensor([[[ 8., 12.],
+             [20., 24.]]])
+    """
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """`conv2d` in three dimensions."""
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _conv(
+    rank: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    asked = f"conv{rank}d"
+    if input.ndim not in (rank + 1, rank + 2):
+        raise RuntimeError(
+            f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {asked}, "
+            f"but got input of size: {list(input.shape)}"
+        )
+    if weight.ndim != rank + 2:
+        raise RuntimeError(
+            f"{asked}: expected a weight of {rank + 2} dimensions (outputs, channels / groups, *kernel), "
+            f"but got weight of size {list(weight.shape)}"
+        )
+    stride = numbers(stride, rank, "stride", asked)
+    dilation = numbers(dilation, rank, "dilation", asked)
+    if min(stride) < 1:
+        raise RuntimeError(f"{asked}: non-positive stride is not supported, found {list(stride)}")
+    if min(dilation) < 1:
+        raise RuntimeError(f"{asked}: dilation should be greater than zero, but got {list(dilation)}")
+    x = input if input.ndim == rank + 2 else input.unsqueeze(0)
+    kernel, size = tuple(weight.shape[2:]), tuple(x.shape[2:])
+    pads = _pads(rank, padding, kernel, stride, dilation, asked)
+    _check_channels(x, weight, bias, groups, asked)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    full = [n + a + b for n, (a, b) in zip(size, pads)]
+    if 0 in size or 0 in kernel:
+        raise RuntimeError(
+            f"{asked}: kernel size should be greater than zero, and only zero batch or zero channel inputs are "
+            f"supported, but got kernel size ({_times(kernel)}) and input shape: {list(input.shape)}"
+        )
+    if any(r > n for r, n in zip(reach, full)):
+        raise RuntimeError(
+            f"{asked}: Calculated padded input size per channel: ({_times(full)}). "
+            f"Kernel size: ({_times(reach)}). Kernel size can't be greater than actual input size"
+        )
+    if bias is None:
+        y = ops.convolution.call(x, weight, stride, pads, dilation, groups)
+    else:
+        y = ops.convolution_biased.call(x, weight, bias, stride, pads, dilation, groups)
+    return y if x is input else y.squeeze(0)
+
+
+def _pads(
+    rank: int,
+    padding: Any,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    asked: str,
+) -> tuple[tuple[int, int], ...]:
+    """What is put before and after, along each dimension."""
+    if padding == "valid":
+        return ((0, 0),) * rank
+    if padding == "same":
+        if any(s != 1 for s in stride):
+            raise RuntimeError(f"{asked}: padding='same' is not supported for strided convolutions")
+        return same_pads(kernel, dilation)
+    if isinstance(padding, str):
+        raise RuntimeError(f"{asked}: Invalid padding string: {padding!r}: choose 'valid' or 'same'")
+    found = numbers(padding, rank, "padding", asked)
+    if min(found) < 0:
+        raise RuntimeError(f"{asked}: negative padding is not supported, found {list(found)}: slice the input")
+    return tuple((p, p) for p in found)
+
+
+def same_pads(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """What keeps the size at stride 1; the odd one goes to the end.
+
+    >>> same_pads((3, 4), (1, 1))
+    ((1, 1), (1, 2))
+    """
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
+    return tuple((t // 2, t - t // 2) for t in totals)
+
+
+def _check_channels(x: Any, weight: Any, bias: Any, groups: int, asked: str) -> None:
+    """RuntimeError unless channels, outputs, groups and bias fit together."""
+    outputs, found = weight.shape[0], list(weight.shape)
+    if groups < 1:
+        raise RuntimeError(f"{asked}: non-positive groups is not supported, found {groups}")
+    if outputs < groups or outputs % groups:
+        raise RuntimeError(
+            f"{asked}: Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, and at least "
+            f"{groups}, but got weight of size {found} instead"
+        )
+    if x.shape[1] != weight.shape[1] * groups:
+        raise RuntimeError(
+            f"{asked}: Given groups={groups}, weight of size {found}, expected input{list(x.shape)} to have "
+            f"{weight.shape[1] * groups} channels, but got {x.shape[1]} channels instead"
+        )
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        raise RuntimeError(
+            f"{asked}: Given weight of size {found}, expected bias to be 1-dimensional with {outputs} elements, "
+            f"but got bias of size {list(bias.shape)} instead"
+        )
+
+
+# --- pools --------------------------------------------------------------------------------------------------
+
+
+class _Windows:
+    """Where the windows of a pool over two dimensions are: checked, and with what `ceil_mode` adds at the end."""
+
+    def __init__(
+        self, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, asked: str
+    ) -> None:
+        if x.ndim not in (3, 4):
+            raise RuntimeError(
+                f"{asked}: non-empty 3D or 4D (batch mode) tensor expected for input, but got: {list(x.shape)}"
+            )
+        self.kernel = numbers(kernel, 2, "kernel_size", asked)
+        empty = stride is None or (isinstance(stride, Sequence) and not stride)
+        self.stride = self.kernel if empty else numbers(stride, 2, "stride", asked)
+        self.dilation = numbers(dilation, 2, "dilation", asked)
+        before = numbers(padding, 2, "padding", asked)
+        self._check(before, asked)
+        size = tuple(x.shape[-2:])
+        if 0 in x.shape[-3:]:
+            raise RuntimeError(
+                f"{asked}: Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, "
+                f"but got: {list(x.shape)}"
+            )
+        pads = []
+        for n, k, s, p, d in zip(size, self.kernel, self.stride, before, self.dilation, strict=True):
+            after = p
+            if ceil_mode:
+                count = -(-(n + 2 * p - d * (k - 1) - 1) // s) + 1
+                if (count - 1) * s >= n + p:  # every window must start in the image or before it
+                    count -= 1
+                after = max((count - 1) * s + d * (k - 1) + 1 - n - p, p)
+            pads.append((p, after))
+        self.padding = tuple(pads)
+        count = counts(size, self.kernel, self.stride, self.padding, self.dilation)
+        if min(count) < 1:
+            channels = x.shape[-3]
+            raise RuntimeError(
+                f"{asked}: Given input size: ({channels}x{'x'.join(map(str, size))}). Calculated output size: "
+                f"({channels}x{'x'.join(map(str, count))}). Output size is too small"
+            )
+
+    def _check(self, before: Sequence[int], asked: str) -> None:
+        if min(self.kernel) < 1:
+            raise RuntimeError(
+                f"{asked}: kernel size should be greater than zero, but got {list(self.kernel)}"
+            )
+        if min(self.stride) < 1:
+            raise RuntimeError(
+                f"{asked}: stride should be greater than zero, but got {list(self.stride)}: stride should not be zero"
+            )
+        if min(self.dilation) < 1:
+            raise RuntimeError(
+                f"{asked}: dilation should be greater than zero, but got {list(self.dilation)}"
+            )
+        if min(before) < 0:
+            raise RuntimeError(f"{asked}: pad must be non-negative, but got pad: {min(before)}")
+        for p, k, d in zip(before, self.kernel, self.dilation):
+            if p > ((k - 1) * d + 1) // 2:
+                raise RuntimeError(
+                    f"{asked}: pad should be at most half of effective kernel size, "
+                    f"but got pad={p}, kernel_size={k} and dilation={d}"
+                )
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window of (N, channels, height, width) or (channels, height, width).
+
+    Windows move by `stride` (their own size, if not given), their elements are `dilation` apart, and `padding`
+    (at most half a window) counts as -inf. With `ceil_mode` a last window may reach beyond the end. The gradient goes
+    to the first maximum in row-major order, or to a NaN. With `return_indices` also where the maxima are in the
+    flattened images.
+
+    >>> import plugrad as torch
+    >>> max_pool2d(torch.tensor([[[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 9.0, 1.0]]]), 2, return_indices=True)
+    (tensor([[[5., 9.]]]), tensor([[[1, 6]]]))
+    """
+    w = _Windows(input, kernel_size, stride, padding, dilation, ceil_mode, "max_pool2d")
+    if input.dtype is dtypes.bool_ or input.dtype.is_complex:
+        raise NotImplementedError(
+            f"max_pool2d is not implemented for {input.dtype}: convert with .to(...), or take .abs()"
+        )
+    where = (w.kernel, w.stride, w.padding, w.dilation)
+    if not return_indices:
+        return ops.max_pool2d.call(input, *where)
+    which = ops.argmax_pool2d.call(input.detach(), *where)
+    return ops.take_pooled.call(input, which, *where), _flat_indices(which, w, input.shape[-1])
+
+
+def _flat_indices(which: Any, w: _Windows, width: int) -> Any:
+    """Where elements of windows, by their numbers, are in a flattened image."""
+    from ..creation import arange
+
+    rows, columns = (
+        arange(n, device=which.device) * s - p
+        for n, s, (p, _) in zip(which.shape[-2:], w.stride, w.padding, strict=True)
+    )
+    rows = rows.unsqueeze(1) + which // w.kernel[1] * w.dilation[0]
+    return rows * width + (columns + which % w.kernel[1] * w.dilation[1])
+
+
+def max_pool2d_with_indices(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = True,
+) -> Any:
+    """`max_pool2d`, and where the maxima are."""
+    return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool2d` over the one dimension of (N, channels, length) or (channels, length)."""
+    x, given = _as_images(input, "max_pool1d", kernel_size, stride, padding, dilation)
+    y = max_pool2d(x, *given, ceil_mode, return_indices)
+    return (y[0].squeeze(-2), y[1].squeeze(-2)) if return_indices else y.squeeze(-2)
+
+
+def max_pool1d_with_indices(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = True,
+) -> Any:
+    """`max_pool1d`, and where the maxima are."""
+    return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def _as_images(
+    input: Any, asked: str, kernel: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[Any, tuple[Any, ...]]:
+    """Lines as images of one row, and the parameters for these."""
+    if input.ndim not in (2, 3):
+        raise RuntimeError(
+            f"{asked}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, "
+            f"but got: {list(input.shape)}"
+        )
+    (k,) = numbers(kernel, 1, "kernel_size", asked)
+    (s,) = (k,) if stride is None or stride in ((), []) else numbers(stride, 1, "stride", asked)
+    (p,), (d,) = numbers(padding, 1, "padding", asked), numbers(dilation, 1, "dilation", asked)
+    given: tuple[Any, ...] = ((1, k), (1, s), (0, p), (1, d))
+    return input.unsqueeze(-2), given
+
+
+def avg_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """The mean of each window of (N, channels, height, width) or (channels, height, width).
+
+    As `max_pool2d`, but `padding` counts as 0, or not at all with `count_include_pad=False`. Sums are divided by
+    `divisor_override`, if given, instead of the number of elements.
+    """
+    w = _Windows(input, kernel_size, stride, padding, 1, ceil_mode, "avg_pool2d")
+    if divisor_override == 0:
+        raise RuntimeError("avg_pool2d: divisor must be not zero")
+    if input.dtype.category != dtypes.FLOAT:
+        raise NotImplementedError(
+            f"avg_pool2d is not implemented for {input.dtype}: convert to a floating-point dtype, e.g. with .float()"
+        )
+    return ops.avg_pool2d.call(
+        input, w.kernel, w.stride, w.padding, bool(count_include_pad), divisor_override
+    )
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """`avg_pool2d` over the one dimension of (N, channels, length) or (channels, length)."""
+    x, given = _as_images(input, "avg_pool1d", kernel_size, stride, padding)
+    return avg_pool2d(x, *given[:3], ceil_mode, count_include_pad).squeeze(-2)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
+    """Means of as many windows as `output_size` asks for in each dimension; None keeps the input's size.
+
+    The windows must be of one size: NotImplementedError where a dimension is not a multiple of its outputs.
+    """
+    if input.ndim not in (3, 4):
+        raise RuntimeError(
+            f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got input of size {list(input.shape)}"
+        )
+    wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * 2
+    if len(wanted) != 2:
+        raise RuntimeError("adaptive_avg_pool2d: output_size must be 2 numbers, or one for both dimensions")
+    size = tuple(input.shape[-2:])
+    out = tuple(n if w is None else w for n, w in zip(size, wanted))
+    if out == (1, 1):
+        return input.mean((-2, -1), keepdim=True)
+    if min(out) < 1 or any(n % w for n, w in zip(size, out)):
+        raise NotImplementedError(
+            f"adaptive_avg_pool2d: windows of one size are needed, but {list(size)} is no multiple of the output size "
+            f"{list(out)}: use avg_pool2d, or an output size that divides it"
+        )
+    return avg_pool2d(input, tuple(n // w for n, w in zip(size, out)))
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """`adaptive_avg_pool2d` over the one dimension of (N, channels, length) or (channels, length)."""
+    if input.ndim not in (2, 3):
+        raise RuntimeError(
+            f"adaptive_avg_pool1d(): Expected 2D or 3D tensor, but got input of size {list(input.shape)}"
+        )
+    (out,) = numbers(output_size, 1, "output_size", "adaptive_avg_pool1d")
+    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, out)).squeeze(-2)
