@@ -40,19 +40,31 @@ def counts(size: Ints, kernel: Ints, stride: Ints, dilation: Ints) -> Ints:
     return tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation))
 
 
-def meetings(kernel: Ints, stride: Ints, dilation: Ints, count: Ints) -> Iterator[tuple[Ints, tuple[Any, ...]]]:
+def meetings(
+    kernel: Ints, stride: Ints, dilation: Ints, count: Ints
+) -> Iterator[tuple[Ints, tuple[Any, ...]]]:
     """Each element of the kernel: its position, and the key of what it meets in the padded image."""
     for position in np.ndindex(*kernel):
-        yield position, (
-            ...,
-            *(slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, n, s in zip(position, dilation, count, stride)),
+        yield (
+            position,
+            (
+                ...,
+                *(
+                    slice(i * d, i * d + (n - 1) * s + 1, s)
+                    for i, d, n, s in zip(position, dilation, count, stride)
+                ),
+            ),
         )
 
 
 def windows(x: np.ndarray, kernel: Ints, stride: Ints, dilation: Ints, count: Ints) -> np.ndarray:
     """What each element of the kernel meets: a view of the dense `x`, (N, channels, *kernel, *count)."""
     steps = x.strides[2:]
-    strides = (*x.strides[:2], *(n * d for n, d in zip(steps, dilation)), *(n * s for n, s in zip(steps, stride)))
+    strides = (
+        *x.strides[:2],
+        *(n * d for n, d in zip(steps, dilation)),
+        *(n * s for n, s in zip(steps, stride)),
+    )
     return np.ndarray((*x.shape[:2], *kernel, *count), x.dtype, x, 0, strides)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from plugrad.op import OPS
-from plugrad.ops.pool import NO_PADDING, ONES, divisors, one_axis
+from plugrad.ops.pool import NO_PADDING, ONES, divisors, first_maximum, one_axis
 
 from .conv import Ints, Pads, counts, inside, meetings, pad
 
@@ -34,7 +33,7 @@ def max_pool2d(x: np.ndarray, kernel: Ints, stride: Ints, padding: Pads, dilatio
 def argmax_pool2d(x: np.ndarray, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> np.ndarray:
     """How many elements of a window come before the first that equals the maximum."""
     if x.dtype.kind != "f":  # these have no NaN to put into the padding
-        return OPS["argmax_pool2d"].default(x, kernel, stride, padding, dilation)
+        return first_maximum(x, kernel, stride, padding, dilation)
     y = max_pool2d(x, kernel, stride, padding, dilation)
     x, last = pad(x, padding, np.nan), math.prod(kernel)
     which = np.zeros(y.shape, np.uint8 if last < 256 else np.int64)
@@ -93,7 +92,7 @@ def _each_mean(
     """Sums, an array of the kernel's own, divided in place."""
     by: Any = divisor
     if divisor is None:
-        sides = []
+        sides: list[Any] = []
         for axis in range(2):
             n, others = divisors(
                 size[axis], x.shape[axis - 2], kernel[axis], stride[axis], padding[axis][0], counted
@@ -120,7 +119,13 @@ def avg_pool2d(
 
 
 def avg_unpool2d(
-    x: np.ndarray, size: Ints, kernel: Ints, stride: Ints, padding: Pads, count_include_pad: bool, divisor: Any
+    x: np.ndarray,
+    size: Ints,
+    kernel: Ints,
+    stride: Ints,
+    padding: Pads,
+    count_include_pad: bool,
+    divisor: Any,
 ) -> np.ndarray:
     x = _each_mean(x.copy(), size, kernel, stride, padding, count_include_pad, divisor)
     full = tuple(n + a + b for n, (a, b) in zip(size, padding))

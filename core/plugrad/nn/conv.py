@@ -78,7 +78,7 @@ class _Conv(Module):
 
     def forward(self, input: Any) -> Any:
         """The images' convolution with the weight, plus the bias."""
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._extended(input), 0
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]

@@ -46,7 +46,9 @@ def embedding(
     host = on_host(indices)
     if host.size and not 0 <= host.min() <= host.max() < rows:
         wrong = host[(host < 0) | (host >= rows)].flat[0]
-        raise IndexError(f"embedding: index out of range in self: {wrong} is none of the {rows} rows of weight")
+        raise IndexError(
+            f"embedding: index out of range in self: {wrong} is none of the {rows} rows of weight"
+        )
     return ops.embedding.call(weight, indices, padding_idx)
 
 

@@ -150,7 +150,9 @@ def _pads(
         raise RuntimeError(f"{asked}: Invalid padding string: {padding!r}: choose 'valid' or 'same'")
     found = numbers(padding, rank, "padding", asked)
     if min(found) < 0:
-        raise RuntimeError(f"{asked}: negative padding is not supported, found {list(found)}: slice the input")
+        raise RuntimeError(
+            f"{asked}: negative padding is not supported, found {list(found)}: slice the input"
+        )
     return tuple((p, p) for p in found)
 
 
@@ -320,7 +322,7 @@ def max_pool1d(
 ) -> Any:
     """`max_pool2d` over the one dimension of (N, channels, length) or (channels, length)."""
     x, given = _as_images(input, "max_pool1d", kernel_size, stride, padding, dilation)
-    y = max_pool2d(x, *given, ceil_mode, return_indices)
+    y = max_pool2d(x, ceil_mode=ceil_mode, return_indices=return_indices, **given)
     return (y[0].squeeze(-2), y[1].squeeze(-2)) if return_indices else y.squeeze(-2)
 
 
@@ -339,7 +341,7 @@ def max_pool1d_with_indices(
 
 def _as_images(
     input: Any, asked: str, kernel: Any, stride: Any, padding: Any, dilation: Any = 1
-) -> tuple[Any, tuple[Any, ...]]:
+) -> tuple[Any, dict[str, Any]]:
     """Lines as images of one row, and the parameters for these."""
     if input.ndim not in (2, 3):
         raise RuntimeError(
@@ -349,8 +351,12 @@ def _as_images(
     (k,) = numbers(kernel, 1, "kernel_size", asked)
     (s,) = (k,) if stride is None or stride in ((), []) else numbers(stride, 1, "stride", asked)
     (p,), (d,) = numbers(padding, 1, "padding", asked), numbers(dilation, 1, "dilation", asked)
-    given: tuple[Any, ...] = ((1, k), (1, s), (0, p), (1, d))
-    return input.unsqueeze(-2), given
+    return input.unsqueeze(-2), {
+        "kernel_size": (1, k),
+        "stride": (1, s),
+        "padding": (0, p),
+        **({} if d == 1 else {"dilation": (1, d)}),
+    }
 
 
 def avg_pool2d(
@@ -389,7 +395,7 @@ def avg_pool1d(
 ) -> Any:
     """`avg_pool2d` over the one dimension of (N, channels, length) or (channels, length)."""
     x, given = _as_images(input, "avg_pool1d", kernel_size, stride, padding)
-    return avg_pool2d(x, *given[:3], ceil_mode, count_include_pad).squeeze(-2)
+    return avg_pool2d(x, ceil_mode=ceil_mode, count_include_pad=count_include_pad, **given).squeeze(-2)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:

@@ -61,7 +61,8 @@ class Embedding(Module):
             raise AssertionError(
                 f"Embeddings parameter is expected to be 2-dimensional, found shape {list(embeddings.shape)}"
             )
-        return cls(*embeddings.shape, padding_idx, _weight=embeddings, _freeze=freeze, **options)
+        rows, width = embeddings.shape
+        return cls(rows, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
 
     def reset_parameters(self) -> None:
         """Draw the rows anew."""

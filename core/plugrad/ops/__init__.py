@@ -14,8 +14,8 @@ from .conv import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .index import *  # noqa: F403
 from .linalg import *  # noqa: F403
-from .loss import *  # noqa: F403
 from .lookup import *  # noqa: F403
+from .loss import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .pool import *  # noqa: F403
 from .reduce import *  # noqa: F403

@@ -14,7 +14,13 @@ from .reduce import any_, max_
 
 @composite("scaled_dot_product_attention")
 def scaled_dot_product_attention(
-    query: Any, key: Any, value: Any, mask: Any = None, scale: float = 1.0, causal: bool = False, kept: Any = None
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any = None,
+    scale: float = 1.0,
+    causal: bool = False,
+    kept: Any = None,
 ) -> Any:
     """softmax(scale · query @ keyᵀ) @ value: (…, L, E), (…, S, E) and (…, S, Ev) give (…, L, Ev).
 

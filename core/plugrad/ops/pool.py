@@ -46,7 +46,8 @@ def first_inside(count: int, stride: int, before: int, dilation: int) -> list[in
     return [-(-(before - i * stride) // dilation) for i in range(count) if i * stride < before]
 
 
-def _argmax_pool(x: Any, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> Any:
+def first_maximum(x: Any, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> Any:
+    """`argmax_pool2d` on any library's arrays, and any real dtype."""
     count = counts(x.shape[-2:], kernel, stride, padding, dilation)
     backend: Any = BY_ARRAY[type(x)]
     # Nothing is greater than -inf where all else is: then it is the first element that is no padding.
@@ -92,7 +93,7 @@ max_pool2d = operator(
     ),
 )  # fmt: skip
 #: For each window the number of its element that is the maximum.
-argmax_pool2d = operator("argmax_pool2d", f"x | {_WINDOWS}", default=_argmax_pool)
+argmax_pool2d = operator("argmax_pool2d", f"x | {_WINDOWS}", default=first_maximum)
 #: The element of each window whose number is given.
 take_pooled = multilinear(
     "take_pooled", f"x which | {_WINDOWS}", result="own", node="MaxPool2DWithIndicesBackward0", default=_take_pooled,
@@ -139,7 +140,9 @@ def _each_mean(
         return x / divisor
     shape, by = x.shape[-2:], 1
     for axis in range(2):
-        usual, others = divisors(size[axis], shape[axis], kernel[axis], stride[axis], padding[axis][0], counted)
+        usual, others = divisors(
+            size[axis], shape[axis], kernel[axis], stride[axis], padding[axis][0], counted
+        )
         n: Any = usual
         if others:
             along = (shape[0], 1) if axis == 0 else (1, shape[1])
@@ -170,7 +173,13 @@ def _avg_pool(
 
 
 def _avg_unpool(
-    x: Any, size: Ints, kernel: Ints, stride: Ints, padding: Pads, count_include_pad: bool, divisor: int | None
+    x: Any,
+    size: Ints,
+    kernel: Ints,
+    stride: Ints,
+    padding: Pads,
+    count_include_pad: bool,
+    divisor: int | None,
 ) -> Any:
     x = _each_mean(x, size, kernel, stride, padding, count_include_pad, divisor)
     full = [n + sum(p) for n, p in zip(size, padding, strict=True)]

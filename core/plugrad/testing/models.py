@@ -59,7 +59,7 @@ def transformer(
     """
     nn, F, width, heads, tokens = torch.nn, torch.nn.functional, 16, 2, 11
 
-    class Block(nn.Module):  # type: ignore[name-defined, misc]
+    class Block(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.embedding, self.place = nn.Embedding(tokens, width), nn.Embedding(8, width)
@@ -83,7 +83,8 @@ def transformer(
     model = prepared(Block(), device, dtype, torch, seed=3)
     text = (np.arange(4)[:, None] * 3 + np.arange(9) ** 2) % tokens
     x, target, places = (
-        torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (text[:, :-1], text[:, 1:], np.arange(8))
+        torch.from_numpy(np.ascontiguousarray(a)).to(device)
+        for a in (text[:, :-1], text[:, 1:], np.arange(8))
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     return trained(

@@ -85,6 +85,8 @@ rule("layer_norm")(by_parameters)
 def _shifted(c: Call, rows: int) -> Any:
     """The indices into tables of so many rows as indices into one table of them all."""
     indices = wrap(c.full_param("indices"))
+    if not math.prod(indices.shape):
+        return indices._raw
     ones = OPS["zero"].call(indices.reshape(c.size, -1)[:, :1]) + 1
     starts = (OPS["cumulative_sum"].call(ones, 0) - 1) * rows
     return (indices + starts.reshape(-1, *[1] * (indices.ndim - 1)))._raw
@@ -95,7 +97,7 @@ def embedding(c: Call) -> Any:
     """Tables of a batch are one long table."""
     if not c.batched[0]:
         return c.op.call(c.xs[0], c.full_param("indices"), c.params["padding_idx"])
-    if c.params["padding_idx"] is not None or not math.prod(c.full_param("indices").shape):
+    if c.params["padding_idx"] is not None:
         return one_by_one(c)
     return c.op.call(_folded(c.xs[0], 0), _shifted(c, c.xs[0].shape[1]), None)
 
@@ -105,8 +107,6 @@ def embedding_backward(c: Call) -> Any:
     """Tables of a batch are one long table."""
     g, rows, padding_idx = c.full(), c.params["rows"], c.params["padding_idx"]
     indices = wrap(c.full_param("indices"))
-    if not math.prod(indices.shape):
-        return one_by_one(c)
     if padding_idx is not None:
         g = OPS["where"].call(OPS["equal"].call(indices, padding_idx).unsqueeze(-1), 0, g)
     return _unfolded(c.op.call(g, _shifted(c, rows), None, rows * c.size), 0, c.size)

@@ -10,7 +10,13 @@ from .row import In, Row, S
 
 
 def attention(
-    query: Any, key: Any, value: Any, mask: Any = None, scale: float = 1.0, causal: bool = False, kept: Any = 1
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any = None,
+    scale: float = 1.0,
+    causal: bool = False,
+    kept: Any = 1,
 ) -> Any:
     """The definition; exp(-inf) is 0, and a sum of zeros is divided by 1."""
     scores = query @ np.swapaxes(key, -1, -2) * scale

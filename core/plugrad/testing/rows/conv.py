@@ -55,9 +55,7 @@ def of_weight(x: Any, z: Any, size: Any, stride: Any, padding: Any, dilation: An
     """The products of each window with its result, summed."""
     outputs = z.shape[1] // groups
     y = np.zeros((z.shape[1], x.shape[1] // groups, *size), np.result_type(x, z))
-    for place, group, window in places(
-        pad(x, padding), size, z.shape[2:], stride, padding, dilation, groups
-    ):
+    for place, group, window in places(pad(x, padding), size, z.shape[2:], stride, padding, dilation, groups):
         some = slice(group * outputs, (group + 1) * outputs)
         y[some] += np.tensordot(z[(slice(None), some, *place)], window, (0, 0))
     return y

@@ -58,9 +58,7 @@ def maxima(x: Any, **params: Any) -> Any:
     return take(x, argmax(x, **params), **params)
 
 
-def embed(
-    x: Any, which: Any, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any = ONE
-) -> Any:
+def embed(x: Any, which: Any, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any = ONE) -> Any:
     y = np.zeros((*x.shape[:-2], *size), x.dtype)
     for place, found in windows(y.shape, kernel, stride, padding, dilation):
         for e, r, c in found:
@@ -93,7 +91,13 @@ def means(
 
 
 def spread(
-    x: Any, size: Any, kernel: Any, stride: Any, padding: Any, count_include_pad: bool = True, divisor: Any = None
+    x: Any,
+    size: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    count_include_pad: bool = True,
+    divisor: Any = None,
 ) -> Any:
     y = np.zeros((*x.shape[:-2], *size), x.dtype)
     for place, found in windows(y.shape, kernel, stride, padding):
