@@ -90,7 +90,7 @@ def test_help_is_friendly(run):
         assert code == 0
         assert "See which plugins, devices and ops plugrad has here" in text
         assert "Exit codes: 0" in text
-        for name in ("plugins", "devices", "backends", "ops", "doctor"):
+        for name in ("plugins", "devices", "backends", "ops", "doctor", "new-backend"):
             assert f"\n    {name} " in text
     code, text = run("plugins --help")
     assert (code, "List the installed plugins, or look closely at one." in text) == (0, True)
