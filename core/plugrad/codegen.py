@@ -374,12 +374,20 @@ def make_call(op: Op, inference: bool = False) -> Any:
         f"        return general({', '.join([*inputs, *op.params])})",
         "    if type(y) is not _t:",
         "        y = as_array(y)",
+        *_dtype_check(op),
         "    _out = new(Tensor)",
         "    _out._raw = y",
         *(f"    {line}" for line in record),
         "    return _out",
     ]
     return define("\n".join(lines), namespace, f"call of {op.name}")[op.python_name]
+
+
+def _dtype_check(op: Op) -> list[str]:
+    """Of a library's op: where its kernel gave another dtype than asked for, the general path converts."""
+    if "::" not in op.name or op.result not in ("same", "float"):
+        return []
+    return [f"    if y.dtype != _d: return general({', '.join([*op.inputs, *op.params])})"]
 
 
 def _broadcast_node(raws: list[str]) -> list[str]:

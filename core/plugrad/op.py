@@ -77,6 +77,12 @@ class Op:
         self._promotions: dict[Any, Any] = {}
         #: The op on tensors.
         self.call: Callable[..., Any] = self._first_call
+        taken = {"g", "y"} & {*self.inputs, *self.params}
+        if taken:
+            raise TypeError(
+                f"op {name!r}: {signature!r} has {sorted(taken)}: in a formula 'g' is the output's cotangent and 'y' the "
+                "output: give another name"
+            )
         unknown = set(formulas) - set(self.inputs)
         if unknown:
             raise TypeError(
@@ -94,6 +100,8 @@ class Op:
         first = args[0][0] if self.variadic else args[0]
         kernel = self.kernels.get(type(first))
         if kernel is None:
+            if isinstance(first, (int, float, complex)):  # a number may stand before a raw array
+                first = next((a for a in args[1 : len(self.inputs)] if hasattr(a, "dtype")), first)
             if type(first) not in backends.BY_ARRAY:
                 return self.call(*args, **params)
             kernel = self.kernel(type(first))
@@ -164,7 +172,8 @@ class Op:
 
     def _first_call(self, *args: Any, **params: Any) -> Any:
         """Put the generated fast path, where there is one, in the place of `call`."""
-        if not self.variadic and not self.outputs:
+        foreign = "::" in self.name and self.result == "own"  # its kernel may make complex numbers of real ones
+        if not self.variadic and not self.outputs and not foreign:
             self.call = codegen.make_call(self)
         else:
             self.call = self.general
@@ -214,7 +223,7 @@ class Op:
         if type(y) is not type(x):
             y = backends.as_array(y)
         if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
-            y = astype(y, dtype)
+            y = run(astype, y, dtype)
         tensor = made(y)
         if self.view:
             share(inputs[0], tensor, self, values)

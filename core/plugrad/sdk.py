@@ -10,7 +10,7 @@ from . import dtypes
 from .array_api import ArrayAPIBackend
 from .contract import REQUIRED, Backend
 from .function import Function
-from .op import composite, elementwise, linear, multilinear, operator
+from .op import Op, composite, elementwise, linear, multilinear, operator
 from .plugins import BackendSpec, KernelSpec, OpSpec, hookimpl
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "BackendSpec",
     "Function",
     "KernelSpec",
+    "Op",
     "OpSpec",
     "composite",
     "dtypes",
