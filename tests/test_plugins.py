@@ -1,83 +1,16 @@
 """Plugins: what they may declare, how they are found, and that one's failure stays its own."""
 
 import importlib
-import os
-import subprocess
 import sys
 import threading
 import types
-from importlib import metadata
-from pathlib import Path
 
 import pytest
 
 from plugrad.errors import DeviceError, PluginError, PluginWarning
-from plugrad.plugins import BackendSpec, KernelSpec, OpSpec, Registry, hookimpl, load
+from plugrad.plugins import BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, Registry, hookimpl, load
 from plugrad.plugins.loader import other_distributions, own_distributions
-
-BANANA = 'BackendSpec("banana", "acme_backend:Banana", array_types=("acme_arrays:Array",))'
-
-
-def plugin(*specs: str, before: str = "") -> str:
-    """The source of a plugin module that offers these backends."""
-    return f"""
-from plugrad.plugins import BackendSpec, hookimpl
-{before}
-@hookimpl
-def plugrad_backends():
-    return [{", ".join(specs)}]
-"""
-
-
-class Site:
-    """A folder on the path, into which tests install distributions, and a registry that sees only those."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.calls: list[str] = []
-
-    def install(self, name: str, entries: str, version: str = "1.0", **modules: str) -> None:
-        info = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[plugrad]\n{entries}\n")
-        for module, source in modules.items():
-            (self.folder / f"{module}.py").write_text(source)
-        importlib.invalidate_caches()
-
-    def stranger(self, module: str, source: str, **modules: str) -> None:
-        """A distribution, a plugin and a module that share a name (but for the distribution's suffix)."""
-        self.install(f"{module}-plugrad", f"{module} = {module}", **{module: source}, **modules)
-
-    def _found(self, own: bool) -> list[metadata.Distribution]:
-        self.calls.append("own" if own else "others")
-        found = metadata.distributions(path=[str(self.folder)])
-        return sorted((d for d in found if (d.name == "plugrad") == own), key=lambda d: d.name)
-
-    def registry(self) -> Registry:
-        return Registry(own=lambda: self._found(True), others=lambda: self._found(False))
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A site with plugrad's own plugin in it, in an environment that disables nothing."""
-    monkeypatch.delenv("PLUGRAD_PLUGINS", raising=False)
-    monkeypatch.delenv("PLUGRAD_DISABLE_PLUGINS", raising=False)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
-    site = Site(tmp_path)
-    site.install("plugrad", "builtin = plugrad_backends", version="0.1.0")
-    yield site
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
-def message_of(call, *args) -> str:
-    with pytest.raises((DeviceError, PluginError)) as raised:
-        call(*args)
-    return str(raised.value)
-
+from tests.sites import BANANA, Site, message_of, plugin, run
 
 # ---- what a plugin may declare
 
@@ -103,8 +36,16 @@ def message_of(call, *args) -> str:
         (lambda: BackendSpec("x", "a:B", array_types=("Array",)), ValueError, "an array type such as"),
         (lambda: OpSpec("blur", "a:B"), ValueError, "OpSpec.name is 'blur': give an operator's name such as"),
         (lambda: OpSpec("mylib::blur", None), TypeError, "OpSpec.target is None"),
-        (lambda: KernelSpec("blur", "x", "a:B"), ValueError, "KernelSpec.op is 'blur'"),
+        (lambda: KernelSpec("my blur", "x", "a:B"), ValueError, "KernelSpec.op is 'my blur'"),
         (lambda: KernelSpec("mylib::blur", 1, "a:B"), TypeError, "KernelSpec.device_type is 1"),
+        (lambda: CommandSpec("Tune!", "a:B", "x"), ValueError, "CommandSpec.name is 'Tune!': give a command"),
+        (lambda: CommandSpec("tune", "a:B", ""), ValueError, "CommandSpec.help is '': give one line of text"),
+        (lambda: CommandSpec("tune", "a:B", "a\nb"), ValueError, "give one line of text"),
+        (
+            lambda: CheckSpec("Driver?", "a:B"),
+            ValueError,
+            "CheckSpec.name is 'Driver[?]': give a check's name",
+        ),
     ],
 )
 def test_a_wrong_spec_says_what_to_give(make, error, text):
@@ -322,8 +263,12 @@ def test_a_keyboard_interrupt_passes_and_leaves_no_half_read_stage(site):
 
 def test_prints_at_import_are_harmless(site, capsys):
     site.stranger("acme", plugin(BANANA, before="print('hello')"))
-    assert site.registry().find_backend("banana").device_type == "banana"
-    assert capsys.readouterr().out == "hello\n"
+    registry = site.registry()
+    assert registry.find_backend("banana").device_type == "banana"
+    assert capsys.readouterr().out == ""
+    assert registry.records()[1].output == "hello\n"
+    print("still there")
+    assert capsys.readouterr().out == "still there\n"
 
 
 @pytest.mark.parametrize(
@@ -616,19 +561,6 @@ def test_load_says_what_is_missing(site, spec, text):
 
 
 # ---- the doors of plugrad.plugins, each in a process of its own
-
-
-def run(site, code: str, **environment: str) -> str:
-    path = os.pathsep.join([str(site.folder), *filter(None, sys.path)])
-    done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", code],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 def test_importing_reads_no_plugin(site):

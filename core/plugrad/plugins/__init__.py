@@ -10,7 +10,8 @@ A plugin is a thin module of hook implementations that return specs, and imports
 
 Importing this package reads no plugin and imports no plugin machinery; the first question does.
 The environment has a say: ``PLUGRAD_DISABLE_PLUGINS`` holds names of plugins that are not to be imported,
-or ``*`` for all of other distributions; ``PLUGRAD_PLUGINS`` the names of the only ones of those that may.
+or ``*`` for all of other distributions; ``PLUGRAD_PLUGINS`` the names of the only ones of those that may; with
+``PLUGRAD_STRICT_PLUGINS=1`` a plugin that fails raises PluginError instead of a warning.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .loader import PluginRecord as PluginRecord
     from .registry import Registry as Registry
     from .specs import BackendSpec as BackendSpec
+    from .specs import CheckSpec as CheckSpec
+    from .specs import CommandSpec as CommandSpec
     from .specs import KernelSpec as KernelSpec
     from .specs import OpSpec as OpSpec
     from .specs import Spec
@@ -29,12 +32,17 @@ if TYPE_CHECKING:
 # Imported when first asked for, as in the functions below: `import plugrad` must not pay for plugins.
 _HOMES = {
     "BackendSpec": "specs",
+    "CheckSpec": "specs",
+    "CommandSpec": "specs",
     "OpSpec": "specs",
     "KernelSpec": "specs",
     "hookimpl": "hookspecs",
     "PluginRecord": "loader",
     "Registry": "registry",
 }
+
+#: Names in `plugrad.ops` that are no operator libraries; filled there.
+RESERVED_LIBRARIES: set[str] = set()
 
 
 def find_backend(device_type: str) -> BackendSpec:
@@ -50,6 +58,26 @@ def find_backend_for_array(array_type: type) -> BackendSpec | None:
 def backend_specs(all: bool = False) -> list[BackendSpec]:
     """plugrad's own backends; with ``all`` those of every plugin. Backends are not imported."""
     return _registry().backend_specs(all)
+
+
+def find_op(name: str) -> OpSpec:
+    """The plugin's declaration of an operator "library::name"; raises PluginError where there is none."""
+    return _registry().find_op(name)
+
+
+def kernels_for(op: str, device_type: str) -> list[tuple[KernelSpec, PluginRecord]]:
+    """Every plugin's kernel of an operator for a device type, each with its plugin; reads all plugins."""
+    return _registry().kernels_for(op, device_type)
+
+
+def commands() -> list[tuple[CommandSpec, PluginRecord]]:
+    """The commands that plugins add to the command line, each with its plugin; reads all plugins."""
+    return _registry().commands()
+
+
+def checks() -> list[tuple[CheckSpec, PluginRecord]]:
+    """The checks that plugins ask the doctor for, each with its plugin; reads all plugins."""
+    return _registry().checks()
 
 
 def records() -> list[PluginRecord]:

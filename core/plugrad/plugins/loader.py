@@ -10,27 +10,40 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import pluggy
 
 from ..errors import PluginError
 from . import hookspecs
-from .specs import API, BackendSpec, KernelSpec, OpSpec, Spec
+from .output import kept_output
+from .specs import API, BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, Spec
 
 GROUP = "plugrad"
 OWN_DISTRIBUTION = "plugrad"
-HOOKS = {"plugrad_backends": BackendSpec, "plugrad_ops": OpSpec, "plugrad_kernels": KernelSpec}
+HOOKS = {
+    "plugrad_backends": BackendSpec,
+    "plugrad_ops": OpSpec,
+    "plugrad_kernels": KernelSpec,
+    "plugrad_commands": CommandSpec,
+    "plugrad_doctor_checks": CheckSpec,
+}
+"""The hooks that return lists, and of what; the others are `plugrad_default_device` and `plugrad_registered`."""
+OTHER_HOOKS = ("plugrad_default_device", "plugrad_registered")
+
+
+S = TypeVar("S", bound=Spec)
 
 
 @dataclass(frozen=True)
 class PluginRecord:
     """One plugin: where it comes from, what it offers, and what went wrong.
 
-    ``specs`` may be used only where ``state`` is "loaded"; ``rejected`` tells what was refused of it and why.
+    ``specs``, ``default_device`` and ``listeners`` may be used only where ``state`` is "loaded"; ``rejected``
+    tells what was refused of it and why, ``output`` what it printed when it was imported.
     """
 
     name: str
@@ -41,6 +54,9 @@ class PluginRecord:
     error: BaseException | None = None
     traceback_text: str = ""
     rejected: tuple[str, ...] = ()
+    default_device: str | None = None
+    listeners: tuple[Callable[..., object], ...] = field(default=(), repr=False, compare=False)
+    output: str = field(default="", repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -50,7 +66,11 @@ class PluginRecord:
     @property
     def backends(self) -> list[BackendSpec]:
         """The backends that may be used: none unless the plugin is loaded."""
-        return [spec for spec in self.specs if isinstance(spec, BackendSpec) and self.state == "loaded"]
+        return self.offered(BackendSpec)
+
+    def offered(self, kind: type[S]) -> list[S]:
+        """The specs of one kind that may be used: none unless the plugin is loaded."""
+        return [spec for spec in self.specs if isinstance(spec, kind) and self.state == "loaded"]
 
     def __str__(self) -> str:
         if self.error is None:
@@ -104,22 +124,25 @@ def read_distribution(distribution: metadata.Distribution, own: bool) -> Iterato
 
 
 def read_plugin(name: str, distribution: str, value: str, load: Callable[[], object]) -> PluginRecord:
-    """Import one plugin and take its specs; what it raises, ``sys.exit`` included, ends up in its record."""
-    try:
-        specs = collect(load())
-    except (Exception, SystemExit) as error:
-        return PluginRecord(name, distribution, value, "failed", (), error, traceback.format_exc())
-    for spec in specs:
+    """Import one plugin and take its specs; what it raises or prints, ``sys.exit`` included, ends up in its record."""
+    record = PluginRecord(name, distribution, value, "failed")
+    with kept_output() as output:
+        try:
+            record = replace(record, state="loaded", **collect(load()))
+        except (Exception, SystemExit) as error:
+            record = replace(record, error=error, traceback_text=traceback.format_exc())
+    record = replace(record, output=output.text)
+    for spec in record.specs:
         if spec.api[0] != API[0] or spec.api[1] > API[1]:
             theirs, ours = ("{}.{}".format(*api) for api in (spec.api, API))
             cure = "upgrade plugrad" if spec.api > API else "upgrade the plugin"
             reason = f"it offers {spec.what} for plugin API {theirs}, this plugrad has {ours}: {cure}"
-            return PluginRecord(name, distribution, value, "incompatible", specs, PluginError(reason))
-    return PluginRecord(name, distribution, value, "loaded", specs)
+            return replace(record, state="incompatible", error=PluginError(reason))
+    return record
 
 
-def collect(plugin: object) -> tuple[Spec, ...]:
-    """The specs that a plugin's hooks return.
+def collect(plugin: object) -> dict[str, Any]:
+    """What a plugin's hooks return, as fields of its record.
 
     Each plugin has a pluggy manager of its own, so that one that fails leaves nothing behind for the others.
     """
@@ -130,18 +153,37 @@ def collect(plugin: object) -> tuple[Spec, ...]:
     if not callers:
         raise PluginError("it implements no hook: mark its functions with @plugrad.plugins.hookimpl")
     specs: list[Spec] = []
+    default, listeners = None, []
     for caller in callers:
         for implementation in caller.get_hookimpls():
             if caller.name in HOOKS:
                 specs += _checked(caller.name, implementation.function())
+            elif caller.name == "plugrad_default_device":
+                default = _checked_device(implementation.function())
+            elif caller.name == "plugrad_registered":
+                # As pluggy does it, by name: the implementation may leave the argument out.
+                listeners.append(partial(_tell, implementation.function, implementation.argnames))
             elif not implementation.optionalhook:
-                known = ", ".join(map(repr, HOOKS))
+                known = ", ".join(map(repr, (*HOOKS, *OTHER_HOOKS)))
                 raise PluginError(f"it implements {caller.name!r}, but the hooks of plugrad are {known}")
     offered = [spec.what for spec in specs]
     for what in offered:
         if offered.count(what) > 1:
             raise PluginError(f"it offers {what} more than once: return one spec for it")
-    return tuple(specs)
+    return {"specs": tuple(specs), "default_device": default, "listeners": tuple(listeners)}
+
+
+def _tell(listener: Callable[..., object], names: tuple[str, ...], record: PluginRecord) -> object:
+    return listener(*[record for _ in names])
+
+
+def _checked_device(device: object) -> str | None:
+    cure = "return a device such as 'cuda' or 'cuda:1', or None"
+    if device is not None and not isinstance(device, str):
+        raise TypeError(f"plugrad_default_device returned a {type(device).__name__}, {device!r}: {cure}")
+    if device is not None and not re.fullmatch(r"[a-z][a-z0-9_]*(:(0|[1-9][0-9]*))?", device):
+        raise ValueError(f"plugrad_default_device returned {device!r}: {cure}")
+    return device
 
 
 def _checked(hook: str, result: object) -> list[Spec]:

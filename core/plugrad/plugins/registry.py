@@ -1,19 +1,33 @@
-"""Which plugin answers for a device or an array type: plugrad's own first, strangers where it has none."""
+"""Which plugin answers for a device, an array type, an operator or a kernel: plugrad's own first, then strangers."""
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import Distribution
+from typing import TypeVar
 
 from ..errors import DeviceError, PluginError, PluginWarning
-from .loader import PluginRecord, other_distributions, own_distributions, read_distribution, read_plugin
-from .specs import RESERVED_DEVICES, BackendSpec
+from . import RESERVED_LIBRARIES, output
+from .loader import (
+    PluginRecord,
+    describe,
+    other_distributions,
+    own_distributions,
+    read_distribution,
+    read_plugin,
+)
+from .specs import RESERVED_DEVICES, BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, Spec
 
 STAGES = ("by hand", "own", "others")
 """Where a look-up asks, in this order; the first stage with an answer ends it, so later ones stay unread."""
+
+S = TypeVar("S", bound=Spec)
+E = TypeVar("E", bound=RuntimeError)
 
 
 class Registry:
@@ -29,7 +43,13 @@ class Registry:
     ) -> None:
         self._sources = {"own": own, "others": others}
         self._stages: dict[str, list[PluginRecord]] = {"by hand": []}
+        self._reading: dict[str, int] = {}  # the thread that discovers a stage at this moment
         self._lock = threading.RLock()  # a plugin may look something up while it is imported
+        self._told: list[PluginRecord] = []
+        self._listeners: list[tuple[PluginRecord, Callable[..., object]]] = []
+        _registries.add(self)
+
+    # --- devices --------------------------------------------------------------------------------------------
 
     def find_backend(self, device_type: str) -> BackendSpec:
         """The backend of a device type; raises DeviceError with the reason where there is none."""
@@ -37,27 +57,103 @@ class Registry:
         stages = ("own",) if device_type in RESERVED_DEVICES else STAGES
         with self._lock:
             what = f"device {device_type!r}"
-            spec = self._search(what, [device_type], lambda spec: (spec.device_type,), stages)
+            spec = self._search(BackendSpec, what, [device_type], lambda spec: (spec.device_type,), stages)
             if spec is not None:
                 return spec
-            known = dict.fromkeys(repr(spec.device_type) for spec in self._backends(stages))
-            unusable = [record for record in self._read(*stages) if record.state != "loaded"]
-        devices = ", ".join(known) or "no device"
-        reasons = "; ".join(map(str, unusable)) or "no installed plugin offers it"
-        cause = next((record.error for record in unusable if record.state != "disabled"), None)
-        raise DeviceError(f"{what} is unknown: plugrad knows {devices}; {reasons}") from cause
+            known = dict.fromkeys(repr(spec.device_type) for spec in self._offered(BackendSpec, stages))
+            raise self._unknown(DeviceError, what, ", ".join(known) or "no device", stages)
 
     def find_backend_for_array(self, array_type: type) -> BackendSpec | None:
         """The backend whose arrays are of this type or a base of it; None where no plugin claims it."""
         names = [f"{base.__module__}:{base.__qualname__}" for base in array_type.__mro__]
         with self._lock:
-            return self._search(f"array type {names[0]!r}", names, lambda spec: spec.array_types, STAGES)
+            what = f"array type {names[0]!r}"
+            return self._search(BackendSpec, what, names, lambda spec: spec.array_types, STAGES)
 
     def backend_specs(self, all: bool = False) -> list[BackendSpec]:
         """plugrad's own backends; with ``all`` those of every plugin, which imports the plugins."""
         with self._lock:
-            self._check_installed("no device can be listed")
-            return self._backends(STAGES if all else ("own",))
+            self._check_installed("no device can be listed", DeviceError)
+            return self._offered(BackendSpec, STAGES if all else ("own",))
+
+    def default_device(self) -> str:
+        """The device that plugins propose as the default; "cpu" where none does, PluginError where they disagree."""
+        with self._lock:
+            for stage in ("by hand", "others"):
+                claims = [r for r in self._read(stage) if r.state == "loaded" and r.default_device]
+                devices = sorted({record.default_device or "" for record in claims})
+                if len(devices) > 1:
+                    rivals = " and ".join(f"{record.title} ({record.default_device!r})" for record in claims)
+                    raise PluginError(
+                        f"default device 'auto': {rivals} disagree: name the device by plugrad.set_default_device"
+                    )
+                if devices:
+                    return devices[0]
+        return "cpu"
+
+    # --- operators and kernels ------------------------------------------------------------------------------
+
+    def find_op(self, name: str) -> OpSpec:
+        """The plugin's declaration of an operator "library::name"; raises PluginError where there is none."""
+        with self._lock:
+            spec = self._search(OpSpec, f"operator {name!r}", [name], lambda spec: (spec.name,), STAGES)
+            if spec is not None:
+                return spec
+            library = name.partition("::")[0]
+            names = [repr(spec.name) for spec in self._offered(OpSpec, STAGES)]
+            known = [known for known in names if known.startswith(f"'{library}::")]
+            known_text = ", ".join(known) or f"no operator of {library!r}"
+            raise self._unknown(PluginError, f"operator {name!r}", known_text, STAGES)
+
+    def is_contested(self, name: str) -> bool:
+        """Whether several of the plugins read so far offer an operator; reads none."""
+        with self._lock:
+            return any(
+                sum(spec.name == name for r in self._stages[stage] for spec in r.offered(OpSpec)) > 1
+                for stage in STAGES
+                if stage in self._stages
+            )
+
+    def op_specs(self, all: bool = False) -> list[OpSpec]:
+        """The operators of plugrad's own plugins; with ``all`` those of every plugin."""
+        with self._lock:
+            return self._offered(OpSpec, STAGES if all else ("by hand", "own"))
+
+    def library(self, name: str) -> list[OpSpec]:
+        """The operators of one library in the first stage that has any of it."""
+        with self._lock:
+            for stage in STAGES:
+                found = [s for s in self._offered(OpSpec, (stage,)) if s.name.startswith(f"{name}::")]
+                if found:
+                    return found
+        return []
+
+    def unknown_library(self, name: str) -> PluginError:
+        """The error for a library that nobody offers: those that are there, and who could not be read."""
+        with self._lock:
+            libraries = sorted({spec.name.partition("::")[0] for spec in self._offered(OpSpec, STAGES)})
+            known = ", ".join(map(repr, libraries)) or "no library"
+            return self._unknown(PluginError, f"operator library {name!r}", known, STAGES)
+
+    def kernels_for(self, op: str, device_type: str) -> list[tuple[KernelSpec, PluginRecord]]:
+        """Every plugin's kernel of an operator for a device type, and the plugin; reads all plugins."""
+        with self._lock:
+            return [
+                (spec, record)
+                for record in self._read(*STAGES)
+                for spec in record.offered(KernelSpec)
+                if (spec.op, spec.device_type) == (op, device_type)
+            ]
+
+    # --- the rest -------------------------------------------------------------------------------------------
+
+    def commands(self) -> list[tuple[CommandSpec, PluginRecord]]:
+        """The commands that plugins add to the command line, each with its plugin."""
+        return self._with_plugins(CommandSpec)
+
+    def checks(self) -> list[tuple[CheckSpec, PluginRecord]]:
+        """The checks that plugins ask the doctor for, each with its plugin."""
+        return self._with_plugins(CheckSpec)
 
     def records(self) -> list[PluginRecord]:
         """Every plugin, loaded or not; reads those that were not read yet."""
@@ -80,29 +176,35 @@ class Registry:
                 if (other.name, other.specs) == (record.name, record.specs):
                     return other
                 both = {spec.what for spec in record.specs} & {spec.what for spec in other.specs}
+                both -= {spec.what for spec in record.offered(KernelSpec)}  # of which there may be several
                 if both:
                     reason = f"{other.title} offers {min(both)} already"
                     raise PluginError(f"{record.title} cannot be registered: {reason}")
             self._stages["by hand"].append(record)
+            self._announce([record])
             return record
+
+    # --- how ------------------------------------------------------------------------------------------------
 
     def _search(
         self,
+        kind: type[S],
         what: str,
         keys: list[str],
-        keys_of: Callable[[BackendSpec], tuple[str, ...]],
+        keys_of: Callable[[S], tuple[str, ...]],
         stages: tuple[str, ...],
-    ) -> BackendSpec | None:
+    ) -> S | None:
         """The spec of the first stage, and in it of the first key, that exactly one plugin offers."""
+        failure = DeviceError if kind is BackendSpec else PluginError
         for stage in stages:
             if stage == "own":
-                self._check_installed(f"{what} is unknown")
+                self._check_installed(f"{what} is unknown", failure)
             records = self._read(stage)
             for key in keys:
-                claims = [(spec, r) for r in records for spec in r.backends if key in keys_of(spec)]
+                claims = [(spec, r) for r in records for spec in r.offered(kind) if key in keys_of(spec)]
                 if len(claims) > 1:
                     rivals = " and ".join(record.title for _, record in claims)
-                    raise DeviceError(
+                    raise failure(
                         f"{what} is offered by {rivals}: uninstall all but one of them, "
                         f"or disable one by PLUGRAD_DISABLE_PLUGINS={claims[-1][1].name}"
                     )
@@ -110,12 +212,24 @@ class Registry:
                     return claims[0][0]
         return None
 
-    def _backends(self, stages: tuple[str, ...]) -> list[BackendSpec]:
-        return [spec for record in self._read(*stages) for spec in record.backends]
+    def _unknown(self, failure: type[E], what: str, known: str, stages: tuple[str, ...]) -> E:
+        """The error for what no plugin offers: what is known, and which plugins could not be asked, and why."""
+        unusable = [record for record in self._read(*stages) if record.state != "loaded"]
+        reasons = "; ".join(map(str, unusable)) or "no installed plugin offers it"
+        error = failure(f"{what} is unknown: plugrad knows {known}; {reasons}")
+        error.__cause__ = next((record.error for record in unusable if record.state != "disabled"), None)
+        return error
 
-    def _check_installed(self, what: str) -> None:
+    def _offered(self, kind: type[S], stages: tuple[str, ...]) -> list[S]:
+        return [spec for record in self._read(*stages) for spec in record.offered(kind)]
+
+    def _with_plugins(self, kind: type[S]) -> list[tuple[S, PluginRecord]]:
+        with self._lock:
+            return [(spec, record) for record in self._read(*STAGES) for spec in record.offered(kind)]
+
+    def _check_installed(self, what: str, failure: type[RuntimeError]) -> None:
         if not self._read("own"):
-            raise DeviceError(
+            raise failure(
                 f"{what}: plugrad is not installed as a distribution, so its own plugins cannot be found: "
                 "run `pip install -e .` in its checkout"
             )
@@ -129,33 +243,100 @@ class Registry:
 
     def _discover(self, stage: str) -> None:
         records = self._stages[stage] = []
+        self._reading[stage] = threading.get_ident()
         try:
             for distribution in self._sources[stage]():
                 for record in read_distribution(distribution, own=stage == "own"):
                     records.append(record if stage == "own" else self._without_rivals(record))
+            for record in records:
+                if record.state in ("failed", "incompatible"):
+                    cure = f"PLUGRAD_DISABLE_PLUGINS={record.name}"
+                    if _is_strict():
+                        reason = f"{record}; disable it by {cure}, or set PLUGRAD_STRICT_PLUGINS=0"
+                        raise PluginError(reason) from record.error
+                    warnings.warn(
+                        f"{record}; all else works; silence this by {cure}", PluginWarning, stacklevel=2
+                    )
         except BaseException:  # Ctrl-C, say: the next look-up starts this stage afresh
             del self._stages[stage]
             raise
+        finally:
+            del self._reading[stage]
+        self._announce(records)
+
+    def _announce(self, records: list[PluginRecord]) -> None:
+        """Tell those who listen of new plugins, and new ones among those who listen of all before."""
         for record in records:
-            if record.state in ("failed", "incompatible"):
-                message = f"{record}; all else works; silence this by PLUGRAD_DISABLE_PLUGINS={record.name}"
-                warnings.warn(message, PluginWarning, stacklevel=2)
+            self._told.append(record)
+            for listener in list(self._listeners):
+                self._tell(listener, record)
+            for function in record.listeners if record.state == "loaded" else ():
+                listener = (record, function)
+                self._listeners.append(listener)
+                for past in list(self._told):
+                    self._tell(listener, past)
+
+    def _tell(self, listener: tuple[PluginRecord, Callable[..., object]], record: PluginRecord) -> None:
+        """Call a listener; one that fails is not called again."""
+        owner, function = listener
+        if listener not in self._listeners:
+            return
+        try:
+            function(record)
+        except (Exception, SystemExit) as error:
+            self._listeners.remove(listener)
+            told = f"its plugrad_registered, told of {record.title}, failed: {describe(error)}"
+            message = (
+                f"{owner.title}: {told}; all else works; silence this by PLUGRAD_DISABLE_PLUGINS={owner.name}"
+            )
+            if _is_strict():
+                raise PluginError(message) from error
+            warnings.warn(message, PluginWarning, stacklevel=2)
 
     def _without_rivals(self, record: PluginRecord) -> PluginRecord:
-        """The record less the backends that claim what is plugrad's own: a device type or an array type."""
-        own = self._backends(("own",))
+        """The record less what claims plugrad's own: a device type, an array type, a name among its operators."""
+        own = self._offered(BackendSpec, ("own",))
         devices = RESERVED_DEVICES.union(spec.device_type for spec in own)
         arrays = {name: spec.what for spec in own for name in spec.array_types}
-        rejected = {}
+        rejected: dict[Spec, str] = {}
         for spec in record.backends:
             taken = [name for name in spec.array_types if name in arrays]
             if spec.device_type in devices:
                 rejected[spec] = f"{spec.what} is reserved for plugrad itself: give it another name"
             elif taken:
                 rejected[spec] = f"{spec.what}: array type {taken[0]!r} belongs to {arrays[taken[0]]}"
+        libraries = {spec.name.partition("::")[0] for spec in self._offered(OpSpec, ("own",))}
+        for op in record.offered(OpSpec):
+            library = op.name.partition("::")[0]
+            if library in libraries or library in RESERVED_LIBRARIES:
+                rejected[op] = f"{op.what}: library {library!r} is plugrad's own: give it another name"
         kept = tuple(spec for spec in record.specs if spec not in rejected)
         return replace(record, specs=kept, rejected=tuple(rejected.values()))
 
+    def _after_fork(self) -> None:
+        """In a child process: what other threads were about to do will not happen here."""
+        self._lock = threading.RLock()
+        for stage, thread in list(self._reading.items()):
+            if thread != threading.get_ident():
+                del self._reading[stage]
+                self._stages.pop(stage, None)
+
+
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+
+
+def _is_strict() -> bool:
+    return os.environ.get("PLUGRAD_STRICT_PLUGINS", "0") not in ("", "0")
+
+
+def _after_fork() -> None:
+    output.after_fork()
+    for registry in list(_registries):
+        registry._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 REGISTRY = Registry()
 """The registry of this process, which the doors of plugrad.plugins ask."""

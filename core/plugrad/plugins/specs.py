@@ -15,6 +15,10 @@ _NAME = r"[A-Za-z_]\w*"
 _DOTTED = rf"{_NAME}(?:\.{_NAME})*"
 _DEVICE = (r"[a-z][a-z0-9_]*", "a device type such as 'cuda'")
 _OP = (rf"{_NAME}::{_NAME}", "an operator's name such as 'mylib::blur'")
+_ANY_OP = (rf"(?:{_NAME}::)?{_NAME}", "an operator's name such as 'mylib::blur', or 'exp' for plugrad's own")
+_COMMAND = (r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", "a command's name such as 'tune-kernels'")
+_CHECK = (r"[a-z][a-z0-9]*(?:[ _.\-][a-z0-9]+)*", "a check's name such as 'driver version'")
+_LINE = (r"\S.*", "one line of text")
 _TARGET = (rf"{_DOTTED}:{_DOTTED}", "an import string such as 'package.module:Class'")
 _REQUIREMENT = (r"\w[\w.\-]*", "the name of a module or distribution such as 'pyopencl'")
 _ARRAY_TYPE = (r"[^:\s]+:[^:\s]+", "an array type such as 'numpy:ndarray'")
@@ -75,7 +79,12 @@ class OpSpec:
 
 @dataclass(frozen=True, slots=True)
 class KernelSpec:
-    """A kernel of the operator ``op`` for one device type."""
+    """A kernel of the operator ``op``, a plugin's "library::name" or one of plugrad's own, for one device type.
+
+    ``target`` is a function of raw arrays of the device, then the op's parameters by position. It is used where the
+    device would have none otherwise, or beside an operator of the same distribution; where it would replace
+    another kernel, only after `plugrad.use_kernels`.
+    """
 
     op: str
     device_type: str
@@ -83,7 +92,7 @@ class KernelSpec:
     api: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
-        _check_text(self, "op", *_OP)
+        _check_text(self, "op", *_ANY_OP)
         _check_text(self, "device_type", *_DEVICE)
         _check_text(self, "target", *_TARGET)
         _check_api(self)
@@ -94,7 +103,56 @@ class KernelSpec:
         return f"kernel of {self.op!r} for device {self.device_type!r}"
 
 
-Spec = BackendSpec | OpSpec | KernelSpec
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command of the `plugrad` command line: ``plugrad NAME …`` calls ``target`` with the words that follow.
+
+    ``target`` is a function of a list of str that returns the exit status, or None for 0.
+
+    >>> CommandSpec("tune-kernels", "acme.tuning:main", "measure acme's kernels on this machine").name
+    'tune-kernels'
+    """
+
+    name: str
+    target: str
+    help: str
+    api: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        _check_text(self, "name", *_COMMAND)
+        _check_text(self, "target", *_TARGET)
+        _check_text(self, "help", *_LINE)
+        _check_api(self)
+
+    @property
+    def what(self) -> str:
+        """What is offered, as error messages call it."""
+        return f"command {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """A check of ``plugrad plugins doctor``: a function without arguments.
+
+    It returns one line of text that says what it found, or raises with what is wrong and the cure.
+    """
+
+    name: str
+    target: str
+    api: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        _check_text(self, "name", *_CHECK)
+        _check_text(self, "target", *_TARGET)
+        _check_api(self)
+
+    @property
+    def what(self) -> str:
+        """What is offered, as error messages call it."""
+        return f"check {self.name!r}"
+
+
+Spec = BackendSpec | OpSpec | KernelSpec | CommandSpec | CheckSpec
 
 
 def _check_text(spec: Spec, field: str, pattern: str, form: str) -> None:
