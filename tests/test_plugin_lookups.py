@@ -9,7 +9,13 @@ import pytest
 
 from plugrad.errors import PluginError, PluginWarning
 from plugrad.plugins import KernelSpec, OpSpec, hookimpl
-from tests.sites import BANANA, message_of, plugin
+from tests.sites import BANANA, fresh_site, message_of, plugin
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A site with plugrad's own plugin in it."""
+    yield from fresh_site(tmp_path, monkeypatch)
 
 
 def hooks(**lists: str) -> str:

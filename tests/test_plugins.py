@@ -10,7 +10,14 @@ import pytest
 from plugrad.errors import DeviceError, PluginError, PluginWarning
 from plugrad.plugins import BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, Registry, hookimpl, load
 from plugrad.plugins.loader import other_distributions, own_distributions
-from tests.sites import BANANA, Site, message_of, plugin, run
+from tests.sites import BANANA, Site, fresh_site, message_of, plugin, run
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A site with plugrad's own plugin in it."""
+    yield from fresh_site(tmp_path, monkeypatch)
+
 
 # ---- what a plugin may declare
 
