@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import plugrad
 from plugrad.autograd import forward_ad
+from tests.fake_backend import enter
 from tests.programs import OBSERVED, PURE, WRITES, Instruction, programs, run, tried
 
 #: Refusals that a program may meet, in both libraries or in PyTorch alone.
@@ -180,3 +181,26 @@ def test_vmap_equals_a_loop(instructions: list[Instruction], dtype: str) -> None
     event("compared")
     for mine, theirs in zip((values, grads), zip(*examples, strict=True), strict=True):
         assert not is_tame(*theirs) or np.allclose(mine.tolist(), theirs, rtol=1e-8, atol=1e-9)
+
+
+def on_device(device: str, compute: Any, instructions: list[Instruction], start: Any) -> Any:
+    """`compute` with every tensor on a device."""
+    plugrad.set_default_device(device)
+    try:
+        return refusal(compute, plugrad, instructions, start, True)
+    finally:
+        plugrad.set_default_device(None)
+
+
+@tried(200)
+@given(programs(*PURE, *WRITES, *OBSERVED), st.sampled_from([gradients, second_order]))
+def test_arrays_that_are_never_written_mean_the_same(instructions: list[Instruction], compute: Any) -> None:
+    enter("minimal")
+    expected, found = (on_device(d, compute, instructions, START["float64"]) for d in ("cpu", "minimal"))
+    if isinstance(expected, str) or isinstance(found, str):
+        event("refused")
+        assert isinstance(expected, str) and isinstance(found, str), (expected, found)
+        return
+    for mine, theirs in zip(found, expected, strict=True):
+        assert (mine is None) == (theirs is None)
+        assert theirs is None or np.allclose(mine, theirs, rtol=1e-9, atol=1e-9, equal_nan=True)

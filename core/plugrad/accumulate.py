@@ -8,9 +8,10 @@ import weakref
 from typing import Any
 
 from . import dtypes, engine, levels, ops, quiet, storage
-from .backend import BY_ARRAY
+from .backend import BY_ARRAY, UNWRITABLE
 from .graph import Meta, Node, Variable, wrap
 from .op import conform
+from .rebinding import spread
 
 #: Held while a `.grad` grows: tensors may be shared by threads, each with its own backward.
 lock: Any = threading.RLock()
@@ -51,6 +52,10 @@ class AccumulateGrad(Node):
             grad = leaf._grad
             if grad is None:
                 leaf._grad = wrap(g if backend.owned(g, _HOLDERS) else backend.copy(g))
+            elif type(raw) in UNWRITABLE and grad._edge is None:
+                storage.prepare_write(grad, "backward")
+                grad._raw = quiet.call(ops.add.kernel(type(g)), grad._raw, g)
+                spread(grad)
             elif grad._edge is None:
                 x = storage.prepare_write(grad, "backward")
                 quiet.call(ops.add.writer(type(x)), x, g, x)

@@ -95,6 +95,9 @@ class ArrayAPIBackend(Backend):
     def zeros(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
         return self.namespace.zeros(shape, dtype=self._raw(dtype))
 
+    def lend(self, raw: Any) -> Any:
+        return self.namespace.asarray(raw, copy=True)  # its owner may write into it
+
     def synchronize(self) -> None:
         return None
 

@@ -9,8 +9,10 @@ from . import plugins
 from .contract import REQUIRED, Backend, defines
 from .errors import DeviceError
 
-__all__ = ["BY_ARRAY", "Backend", "as_array", "for_array", "for_device"]
+__all__ = ["BY_ARRAY", "UNWRITABLE", "Backend", "as_array", "for_array", "for_device"]
 
+#: The types of raw arrays that are never written: a write makes a new array, see `rebinding`.
+UNWRITABLE: set[type] = set()
 #: From the type of a raw array to the backend that serves it.
 BY_ARRAY: dict[type, Backend] = {}
 _by_device: dict[tuple[str, int | None], Backend] = {}
@@ -58,6 +60,8 @@ def _enter(backend: Backend) -> Backend:
                 f"device {backend.device_type!r}: its arrays are of type {array_type.__qualname__}, "
                 f"which belongs to device {owner.device_type!r} already"
             )
+    if not backend.inplace:
+        UNWRITABLE.add(backend.array_type)
     return backend
 
 

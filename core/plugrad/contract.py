@@ -353,8 +353,11 @@ class Backend:
         return lambda *args: self.setitem(args[-1], ..., kernel(*args[:-1]))
 
     def stream(self, algorithm: str, seed: int) -> Any:
-        """A stream of random numbers: "mt19937" (PyTorch's on the CPU) or "philox" (equal bits everywhere)."""
-        raise NotImplementedError
+        """A stream of random numbers: "mt19937" (PyTorch's on the CPU) or "philox" (equal bits everywhere).
+
+        None, the default: NumPy's backend draws, and what it drew is copied to the device.
+        """
+        return None
 
 
 #: The names of the members that every backend defines itself.

@@ -19,6 +19,12 @@ def copied(tensor: Any, memo: dict[int, Any]) -> tuple[Any, Storage | None]:
     relatives = [] if home is None else home.tensors()
     if len(relatives) < 2:
         return backend.copy(tensor._raw), None
+    if home is not None and home.whole is not None:
+        if id(home) not in memo:
+            new = Storage()
+            new.whole = home.whole
+            memo[id(home)] = home, new
+        return tensor._raw, memo[id(home)][1]
     if id(home) not in memo:
         try:
             raws = backend.rebase([t._raw for t in relatives])

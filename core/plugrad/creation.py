@@ -77,7 +77,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     backend = for_array(data) if hasattr(data, "shape") and device is None else None
     if backend is not None and type(data) is backend.array_type:
         shared = wrap(backend.lend(data))
-        storage.adopt(shared, data)
+        if backend.inplace:
+            storage.adopt(shared, data)
         return shared.to(dtype=dt)
     return tensor(data, dtype=dt, device=device)
 

@@ -20,16 +20,18 @@ class Variable:
     """The slots of a tensor that recording needs; `plugrad.Tensor` is the class that people see.
 
     `_raw` is the backend's array, an object of this tensor alone. `_edge` is where the gradient of this
-    tensor goes, None where it needs none. `_grad`, `_storage` and `_view` stay unset until there is something to hold.
+    tensor goes, None where it needs none. `_grad`, `_storage` and `_view` stay unset until there is something to hold,
+    and `_place`, by which steps this is reached in its storage's `whole`, for arrays that can be written.
     """
 
-    __slots__ = ("__weakref__", "_edge", "_grad", "_raw", "_storage", "_view")
+    __slots__ = ("__weakref__", "_edge", "_grad", "_place", "_raw", "_storage", "_view")
 
     _raw: Any
     _edge: Node | None
     _grad: Any
     _storage: Any
     _view: Any
+    _place: Any
 
     #: The class of every op's result: the subclass that was declared with `result=True`.
     _result: ClassVar[type[Variable]]

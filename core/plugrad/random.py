@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -49,7 +50,9 @@ class Generator:
         if self._stream is None:
             with _lock:  # threads that draw at the same time draw from one stream
                 if self._stream is None:
-                    self._stream = place(self.device).stream(self.algorithm, self._seed)
+                    backend = place(self.device)
+                    stream = backend.stream(self.algorithm, self._seed)
+                    self._stream = stream or HostStream(backend, self.algorithm, self._seed)
         return self._stream
 
     def manual_seed(self, seed: int) -> Generator:
@@ -162,6 +165,25 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
     finally:
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
+
+
+class HostStream:
+    """A stream of NumPy's backend for a device that has none: what it draws is copied there."""
+
+    def __init__(self, backend: Any, algorithm: str, seed: int) -> None:
+        self._backend, self._stream = backend, place("cpu").stream(algorithm, seed)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._stream, name)
+        return partial(self._drawn, found) if name in _DRAWS else found
+
+    def _drawn(self, draw: Any, *args: Any) -> Any:
+        backend = self._backend
+        args = tuple(backend.to_numpy(a) if type(a) is backend.array_type else a for a in args)
+        return backend.from_numpy(draw(*args))
+
+
+_DRAWS = frozenset(("uniform", "normal", "randint", "bernoulli", "permutation"))
 
 
 def stream_for(generator: Generator | None, device: Any, asked: str) -> Any:

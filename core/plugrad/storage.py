@@ -14,7 +14,7 @@ import weakref
 from typing import Any
 
 from . import strict
-from .backend import BY_ARRAY
+from .backend import BY_ARRAY, UNWRITABLE
 from .errors import InPlaceError
 from .graph import Variable
 from .modes import INFERENCE, NO_GRAD, active, thread
@@ -62,7 +62,9 @@ def follow(steps: tuple[Step, ...], x: Any) -> Any:
 class Storage:
     """The memory that a group of tensors shares: who they are, and who outside knows it."""
 
-    __slots__ = ("_lent", "_members", "_orphans", "_prune_at", "behind", "pinned", "plain", "version")
+    __slots__ = (
+        "_lent", "_members", "_orphans", "_prune_at", "behind", "pinned", "plain", "version", "whole",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         #: Whether the memory came from outside, whose references nobody can count: then it never moves.
@@ -73,13 +75,19 @@ class Storage:
         self.version = 0
         #: The transform that has a tensor of this memory, from which one was detached; None if there is none.
         self.behind: Any = None
+        #: The array of which all members are parts, where arrays are never written; else None.
+        self.whole: Any = None
         self._members: list[tuple[weakref.ref[Variable] | None, weakref.ref[Any]]] = []
         self._lent: list[tuple[weakref.ref[Any], int]] = []
         self._prune_at = 16
         self._orphans: Orphans | None = None
 
-    def add(self, tensor: Variable) -> None:
-        """Enter a tensor that shares this memory."""
+    def add(self, tensor: Variable, like: Variable | None = None) -> None:
+        """Enter a tensor that shares this memory; `like` is a member that shows the same part of it."""
+        if UNWRITABLE and type(tensor._raw) in UNWRITABLE:
+            self.whole = tensor._raw if self.whole is None else self.whole
+            if like is not None:
+                tensor._place = getattr(like, "_place", ())
         if len(self._members) >= self._prune_at:
             self._prune()
         member = reference(tensor), reference(tensor._raw)
@@ -161,6 +169,8 @@ class Storage:
     def rebind(self, tensor: Variable, raw: Any) -> None:
         """Give the one tensor of this storage another array: what graphs have saved of the old one stays."""
         tensor._raw = raw
+        if self.whole is not None:
+            self.whole, tensor._place = raw, ()
         self._members, self.plain = [(weakref.ref(tensor), weakref.ref(raw))], False
         self.version += 1
 
@@ -234,6 +244,11 @@ class Storage:
         if memory is not None:
             self._members.append((None, weakref.ref(memory)))
 
+    def members(self) -> list[Any]:
+        """The tensors that live, each once."""
+        found = [t() for t, _ in self._members if t is not None]
+        return list({id(t): t for t in found if t is not None and t._storage is self}.values())
+
     def tensors(self) -> list[Any]:
         """The tensors that share this memory."""
         return [t for t, raw in self._settle() if t is not None and t._raw is raw]
@@ -280,13 +295,19 @@ def adopt(tensor: Variable, owner: Any) -> None:
 def share(base: Variable, view: Variable, op: Any, params: tuple[Any, ...], index: int | None = None) -> None:
     """Note that `view`, which `op` made from `base`, shares its memory; do nothing where it is a copy."""
     raw, origin = view._raw, base._raw
-    if raw is origin:
+    if UNWRITABLE and type(raw) in UNWRITABLE:
+        if op.name == "unsafe_view":  # a copy
+            return
+        of(base).add(view)
+        view._place = (*getattr(base, "_place", ()), (op, params, index))
+    elif raw is origin:
         view._raw = BY_ARRAY[type(raw)].alias(raw)
+        of(base).add(view)
     else:
         owner = getattr(raw, "base", None)
         if owner is None or (owner is not origin and owner is not getattr(origin, "base", None)):
             return
-    of(base).add(view)
+        of(base).add(view)
     step = (op, params, index)
     recorded = not (active and thread.mode & NO_GRAD)
     before: View | None = getattr(base, "_view", None)
@@ -323,10 +344,10 @@ def _look_around(tensor: Variable, storage: Storage, op: str, one_value: bool, k
             f"{op}: writing into a tensor that was detached from one of {storage.behind.name} is not supported: write into "
             "a .clone(), or compute a new tensor"
         )
+    if UNWRITABLE and type(tensor._raw) in UNWRITABLE:  # a write makes a new array, see `rebinding`
+        return
     level = getattr(tensor._raw, "level", None)
-    if (
-        level is not None
-    ):  # arrays of transforms are immutable: a write makes a new one, see `level_writes.spread`
+    if level is not None:  # so it is with arrays of transforms
         level.check_alive()
         storage.check_family(tensor, op)
         return

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import copies, creation, dtypes, engine, hooks, levels, ops, storage, writes
+from . import copies, creation, dtypes, engine, hooks, layout, levels, ops, storage, writes
 from .accumulate import AccumulateGrad, lock
 from .backend import BY_ARRAY, Backend
 from .device import device
@@ -117,7 +117,7 @@ class Tensor(Methods, Variable, result=True):
 
     def stride(self, dim: int | None = None) -> Any:
         """How many elements apart neighbours along each dimension, or along `dim`, are in memory."""
-        strides = self._backend.strides(self._raw)
+        strides = layout.strides(self)
         return strides if dim is None else strides[ops.axes.one(dim, self.ndim, "stride")]
 
     def data_ptr(self) -> int:
@@ -307,7 +307,7 @@ class Tensor(Methods, Variable, result=True):
                 storage.of(self).mention(other)
             return other
         other = wrap(self._backend.alias(self._raw))
-        storage.of(self).add(other)
+        storage.of(self).add(other, self)
         return follow(other, self)
 
     def detach_(self) -> Tensor:
@@ -340,7 +340,7 @@ class Tensor(Methods, Variable, result=True):
             )
         value = value.detach() if value._backend.is_transform else value
         self._raw = value._backend.alias(value._raw)
-        storage.of(value).add(self)
+        storage.of(value).add(self, value)
 
     def set_(self, source: Tensor) -> Tensor:
         """Show the memory of `source` from now on; RuntimeError where that would be part of a graph."""
@@ -471,7 +471,7 @@ class Tensor(Methods, Variable, result=True):
         other = object.__new__(type(self))
         source = self.detach() if self._backend.is_transform else self
         other._raw, other._edge = source._backend.alias(source._raw), None
-        storage.of(source).add(other)
+        storage.of(source).add(other, source)
         if hasattr(self, "__dict__"):
             other.__dict__.update(self.__dict__)
         if self.is_leaf:
@@ -490,7 +490,7 @@ class Tensor(Methods, Variable, result=True):
             other = memo[id(self)] = object.__new__(type(self))
             other._edge, (other._raw, home) = None, copies.copied(self, memo)
             if home is not None:
-                home.add(other)
+                home.add(other, self)
             other.requires_grad_(self.requires_grad)
             if self.grad is not None:
                 other._grad = deepcopy(self.grad, memo)

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from . import engine, hooks, levels, ops, quiet, storage, strict
-from .backend import BY_ARRAY
+from .backend import BY_ARRAY, UNWRITABLE
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
-from .level_writes import admit, edges_below, spread
 from .modes import ANOMALY, INFERENCE, NO_GRAD, SOURCE_LINES, active, set_recording, thread, tidy
+from .rebinding import admit, edges_below, spread, with_part
 from .storage import Step, follow
 
 
@@ -29,6 +29,11 @@ def is_recorded(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
     view = getattr(tensor, "_view", None)
     needed = tensor._edge is not None or (view is not None and view.base._edge is not None)
     return needed or any([isinstance(o, Variable) and o._edge is not None for o in others])
+
+
+def is_indirect(tensor: Any, others: tuple[Any, ...] = ()) -> bool:
+    """Whether writing goes through `write`: what is recorded, and arrays that are never written."""
+    return bool(UNWRITABLE and type(tensor._raw) in UNWRITABLE) or is_recorded(tensor, others)
 
 
 def check(tensor: Any, name: str) -> None:
@@ -113,7 +118,7 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
     else:
         memory = storage.prepare_write(tensor, name)
         tensor._raw = quiet.call(BY_ARRAY[type(memory)].setitem, memory, ..., raw)
-    if levels.thread.stack:
+    if levels.thread.stack or UNWRITABLE:
         spread(tensor, below)
     if recording:
         advance(tensor, y._edge)
@@ -133,7 +138,7 @@ def assign(
     below = edges_below(tensor) if levels.thread.stack and not recording else ()
     memory = storage.prepare_write(tensor, name, one_value=values is None, key=key)
     tensor._raw = set_(memory)
-    if levels.thread.stack:
+    if levels.thread.stack or UNWRITABLE:
         spread(tensor, below)
     if recording:
         advance(tensor, None if values is None else values._edge, steps)
@@ -198,7 +203,7 @@ def turn(tensor: Any, compute: Callable[[], Any], back: Callable[[Any], Any], na
     tensor._raw = BY_ARRAY[type(y._raw)].alias(y._raw)
     if (level := levels.of(tensor._raw)) is not None:
         level.turned.append(tensor)
-    home.add(tensor)
+    home.add(tensor, y)
     home.version += 1
     if before is not None and not tensor.is_leaf:
         tensor._edge = y._edge
@@ -266,8 +271,11 @@ class CopySlices(Node):
 
 
 def _filled(steps: tuple[Step, ...], raw: Any, value: Any) -> Any:
-    """`raw`, a dense array of its own, with `value` at the part."""
-    BY_ARRAY[type(raw)].setitem(follow(steps, raw), ..., value)
+    """`raw`, a dense array of its own, with `value`, a number, at the part."""
+    backend, part = BY_ARRAY[type(raw)], follow(steps, raw)
+    if type(raw) in UNWRITABLE:
+        return with_part(raw, steps, backend.full(tuple(part.shape), value, of(raw.dtype)))
+    backend.setitem(part, ..., value)
     return raw
 
 

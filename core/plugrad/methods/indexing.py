@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import creation, level_writes, ops, quiet, storage, writes
+from .. import creation, ops, quiet, rebinding, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable
-from ..writes import is_recorded
+from ..writes import is_indirect
 from . import index_arguments as arguments
 from . import keys
 from .index_writing import IndexWriting
@@ -41,8 +41,8 @@ class Indexing(Sorting, IndexWriting):
         basic, advanced = keys.split(parts, self._raw)
         values = arguments.assignable(self, value, advanced)
         try:
-            level_writes.admit(self, values, "__setitem__")
-            if is_recorded(self, (value,)):
+            rebinding.admit(self, values, "__setitem__")
+            if is_indirect(self, (value,)):
                 return _record_assignment(self, basic, advanced, values)
             raw = storage.prepare_write(
                 self, "__setitem__", one_value=not isinstance(values, Variable), key=basic

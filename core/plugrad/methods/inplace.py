@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import creation, dtypes, level_writes, levels, ops, quiet, storage, writes
+from .. import creation, dtypes, levels, ops, quiet, rebinding, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
 from ..levels import TransformArray
 from ..modes import NO_GRAD, active, set_recording, thread, tidy
 from ..op import Op
-from ..writes import is_recorded
+from ..writes import is_indirect
 
 
 def _fits(x: Any, op: Any, args: tuple[Any, ...]) -> bool:
@@ -66,7 +66,7 @@ def combine(tensor: Any, op: Op, other: Any, name: str) -> Any:
 
 def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
-    if is_recorded(tensor, args):
+    if is_indirect(tensor, args):
         return writes.write(tensor, lambda: op(tensor, *args), args, name)
     if _fits(tensor._raw, op, args):
         x = storage.prepare_write(tensor, name)
@@ -85,14 +85,14 @@ def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
 
 def computed(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name: str) -> Any:
     """Write what `compute()`, a function of `tensor` and `others`, returns into `tensor`, which is returned."""
-    if is_recorded(tensor, others):
+    if is_indirect(tensor, others):
         return writes.write(tensor, compute, others, name)
     return replace(tensor, compute(), name)
 
 
 def overwrite(tensor: Any, values: Any, name: str) -> Any:
     """Write an array that depends on nothing, of the shape and dtype of `tensor`, which is returned."""
-    if not is_recorded(tensor):
+    if not is_indirect(tensor):
         values = wrap(values) if isinstance(values, TransformArray) else values  # for the level to see it
         return assign(tensor, values, name)
 
@@ -121,7 +121,7 @@ def replace(tensor: Any, values: Any, name: str) -> Any:
 
 def assign(tensor: Any, value: Any, name: str, key: Any = ...) -> Any:
     """Write a tensor, a raw array or a number into `tensor[key]`, broadcast and cast; returns the tensor."""
-    level_writes.admit(tensor, value, name)
+    rebinding.admit(tensor, value, name)
     raw = storage.prepare_write(tensor, name, one_value=not hasattr(value, "dtype"))
     values = value._raw if isinstance(value, Variable) else value
     try:
@@ -239,18 +239,18 @@ class InPlace(Variable):
                 raise RuntimeError(
                     f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions: use copy_"
                 )
-            if is_recorded(self, (value,)):
+            if is_indirect(self, (value,)):
                 return writes.write(self, lambda: ops.fill_with.call(self, value), (value,), "fill_")
             value = value.to(self.dtype)
             return assign(self, value.item() if levels.of(value._raw) is None else value, "fill_")
         number = dtypes.cast_number(creation.number(value, "fill_", "value"), self.dtype, "fill_")
-        if is_recorded(self):
+        if is_indirect(self):
             return writes.write(self, lambda: ops.fill.call(self, number), (), "fill_")
         return assign(self, number, "fill_")
 
     def zero_(self) -> Any:
         """Write zeros everywhere."""
-        if is_recorded(self):
+        if is_indirect(self):
             return writes.write(self, lambda: ops.zero.call(self), (), "zero_")
         return assign(self, 0, "zero_")
 
@@ -258,6 +258,6 @@ class InPlace(Variable):
         """Write the elements of `src`, a tensor or a number, broadcast, converted and moved as needed."""
         if not isinstance(src, Variable):
             src = creation.tensor(creation.number(src, "copy_", "src"))
-        if is_recorded(self, (src,)):
+        if is_indirect(self, (src,)):
             return writes.write(self, lambda: ops.copy_into.call(self, src.to(self.device)), (src,), "copy_")
         return assign(self, src.to(self.device, self.dtype), "copy_")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import dtypes, ops
-from ..backend import BY_ARRAY
+from .. import dtypes, layout, ops
 from ..errors import NoDerivativeError
 from ..ops import axes
 from .pieces import Pieces, sizes
@@ -50,7 +49,7 @@ class Shapes(Pieces):
     def reshape(self, *shape: Any) -> Any:
         """The same elements, in row-major order, in another shape: a view where possible, else a copy."""
         shape = sizes(shape, "reshape")
-        viewable = BY_ARRAY[type(self._raw)].can_view(self._raw, shape)
+        viewable = layout.can_view(self, shape)
         return _reshaped(self, ops.reshape_ if viewable else ops.unsafe_view, shape)
 
     def view(self, *size: Any) -> Any:
@@ -66,7 +65,7 @@ class Shapes(Pieces):
                 )
             return ops.bitcast.call(self, size[0])
         shape = sizes(size, "view")
-        if not BY_ARRAY[type(self._raw)].can_view(self._raw, shape):
+        if not layout.can_view(self, shape):
             self.reshape(shape)  # raises where no copy would help either
             raise RuntimeError(
                 f"view size is not compatible with input tensor's size and stride: shape {list(shape)} of a "

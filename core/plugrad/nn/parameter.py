@@ -32,7 +32,7 @@ class Parameter(Tensor):
             data = data.detach()
         self = object.__new__(cls)
         self._raw, self._edge = data._backend.alias(data._raw), None
-        storage.of(data).add(self)
+        storage.of(data).add(self, data)
         return self.requires_grad_(requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

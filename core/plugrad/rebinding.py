@@ -1,4 +1,7 @@
-"""In-place writes of values of a transform: its arrays are immutable, so all who share memory get new ones."""
+"""In-place writes where arrays are never written: all tensors that share memory get new arrays.
+
+So it is with values of a transform, and with libraries whose arrays are immutable, or views of unknown memory.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import levels, ops, storage
-from .backend import BY_ARRAY
+from .backend import BY_ARRAY, UNWRITABLE
 from .dtypes import int64
 from .graph import Variable, wrap
 from .storage import Step, follow
@@ -42,10 +45,12 @@ def edges_below(tensor: Any) -> list[tuple[Any, Any]]:
 
 
 def spread(tensor: Any, below: Iterable[tuple[Any, Any]] = ()) -> None:
-    """Let all tensors that share memory with `tensor`, if its array is of a transform, show what was written into it.
+    """Let all tensors that share memory with `tensor`, if its array is never written, show what was written into it.
 
     `below` are those whose edges at the level below stay.
     """
+    if type(tensor._raw) in UNWRITABLE:
+        return _spread_whole(tensor)
     level, view = levels.of(tensor._raw), getattr(tensor, "_view", None)
     if level is None:
         return
@@ -60,20 +65,54 @@ def spread(tensor: Any, below: Iterable[tuple[Any, Any]] = ()) -> None:
     home.refresh()
 
 
+def _spread_whole(tensor: Any) -> None:
+    """`spread` where an array library's arrays are never written."""
+    home, place = storage.of(tensor), getattr(tensor, "_place", ())
+    home.whole = with_part(home.whole, place, tensor._raw)
+    members = home.members()
+    for t in members:
+        if t is not tensor:
+            t._raw = follow(getattr(t, "_place", ()), home.whole)
+    home.regroup(members)
+
+
+#: View ops that only arrange: the inverse is their formula.
+_ARRANGING = frozenset(
+    ("reshape", "expand_dims", "squeeze", "squeeze_dim", "squeeze_dims")
+    + ("permute_dims", "swapaxes", "reverse_dims", "matrix_transpose")
+)
+_READING = frozenset(("getitem", "select", "newaxis", "whole"))
+
+
+def with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
+    """A new array with `part` where `steps` lead to in `raw`, of a library whose arrays are never written."""
+    if not steps:
+        return part
+    (op, params, index), rest = steps[0], steps[1:]
+    if index is None and op.name in _ARRANGING:
+        inner = with_part(op(raw, *params), rest, part) if rest else part
+        return op.vjp("x", inner, None, (raw,), params)
+    if index is None and op.name in _READING:
+        inner = with_part(op(raw, *params), rest, part) if rest else part
+        return BY_ARRAY[type(raw)].setitem(raw, params[0], inner)
+    return _with_part(raw, steps, part)
+
+
 def _with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
-    """A new array with `part` where `steps` lead to in `raw`, of a transform."""
+    """The same for any steps, and for arrays of transforms: by the places of the elements."""
     if any(not op.holomorphic or op.name == "bitcast" for op, _, _ in steps):
         raise NotImplementedError(
-            "writing into the real or imaginary part, or into a view of another dtype, is not supported inside "
-            "transforms: compute a new tensor, e.g. with torch.complex"
+            "writing into the real or imaginary part, or into a view of another dtype, is not supported inside transforms, "
+            "and where a device's arrays are never written: compute a new tensor, e.g. with torch.complex"
         )
     shape = tuple(raw.shape)
     backend: Any = BY_ARRAY[type(raw)]
-    ones = wrap(backend.base.full((math.prod(shape),), 1, int64))
+    backend = backend.base if backend.is_transform else backend
+    ones = wrap(backend.full((math.prod(shape),), 1, int64))
     numbers = ops.reshape_.call(ops.add.call(ops.cumsum_.call(ones, 0), -1), shape)
     at = follow(steps, numbers)
     at = ops.reshape_.call(at, (math.prod(at._raw.shape),))
-    places = backend.base.to_numpy(at._raw).tolist()
+    places = backend.to_numpy(at._raw).tolist()
     if len(set(places)) < len(places):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
