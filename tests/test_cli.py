@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import subprocess
@@ -13,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import plugrad
-from plugrad.cli import answer, main, probe
+from plugrad.cli import answer, probe
 from plugrad.op import OPS
-from plugrad.plugins import BackendSpec, Registry
+from plugrad.plugins import BackendSpec, Registry, hookimpl
 
-from .test_plugins import BANANA, module, plugin, site  # noqa: F401
+from .commands import runner
+from .sites import BANANA, fresh_site, plugin
 
 #: Modules of plugins, each broken in its own way.
 BROKEN = {
@@ -36,22 +35,19 @@ BROKEN = {
 
 
 @pytest.fixture
-def run(site, monkeypatch):  # noqa: F811
-    """Runs a command line in this process: its exit code and what it wrote, parsed where that is JSON."""
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    monkeypatch.setattr("plugrad.plugins.registry.REGISTRY", site.registry())
-
-    def run(line: str, *more: str):
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            code = main([*line.split(), *more])
-        return code, json.loads(out.getvalue()) if "--json" in line else out.getvalue()
-
-    return run
+def site(tmp_path, monkeypatch):
+    """A site with plugrad's own plugin in it."""
+    yield from fresh_site(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def broken(site):  # noqa: F811
+def run(site, monkeypatch):
+    """Runs a command line over the plugins of the site."""
+    return runner(site, monkeypatch)
+
+
+@pytest.fixture
+def broken(site):
     """Every sort of broken plugin, installed."""
     for name, source in BROKEN.items():
         if source is None:
@@ -90,8 +86,8 @@ def test_help_is_friendly(run):
         assert code == 0
         assert "See which plugins, devices and ops plugrad has here" in text
         assert "Exit codes: 0" in text
-        for name in ("plugins", "devices", "backends", "ops", "doctor"):
-            assert f"\n    {name} " in text
+        for name in ("plugins", "devices", "backends", "ops", "doctor", "new-backend"):
+            assert any(line.split()[:1] == [name] for line in text.splitlines())
     code, text = run("plugins --help")
     assert (code, "List the installed plugins, or look closely at one." in text) == (0, True)
 
@@ -166,7 +162,7 @@ def test_plain_without_rich(run, monkeypatch):
 # ---- plugins
 
 
-def test_plugins_list(run, site):  # noqa: F811
+def test_plugins_list(run, site):
     site.stranger("acme", plugin(BANANA))
     code, text = run("plugins list")
     assert code == 0
@@ -182,7 +178,7 @@ PLUGIN_KEYS = {
 }  # fmt: skip
 
 
-def test_plugins_list_as_json(run, site):  # noqa: F811
+def test_plugins_list_as_json(run, site):
     site.stranger("acme", plugin(BANANA))
     code, data = run("plugins list --json")
     assert code == 0
@@ -218,7 +214,7 @@ def test_broken_plugins_are_rows_with_their_causes(run, broken):
     assert "I am loud" not in text
 
 
-def test_a_very_long_cause_is_shortened_in_the_table_only(run, site):  # noqa: F811
+def test_a_very_long_cause_is_shortened_in_the_table_only(run, site):
     site.stranger("wordy", f"raise OSError('{'word ' * 100}')")
     assert max(map(len, run("plugins list")[1].splitlines())) < 200
     assert "word " * 99 in run("plugins show wordy")[1]
@@ -240,14 +236,14 @@ def test_show_tells_everything(run, broken):
     assert len(shown["rejected"]) == 1
 
 
-def test_show_an_unknown_plugin(run, site, capsys):  # noqa: F811
+def test_show_an_unknown_plugin(run, site, capsys):
     assert run("plugins show bultin")[0] == 2
     message = "no plugin is called 'bultin': did you mean 'builtin'? `plugrad plugins list` shows them all"
     assert capsys.readouterr().err == f"plugrad: {message}\n"
     assert run("plugins show bultin --json") == (2, {"error": message})
 
 
-def test_show_two_plugins_of_one_name(run, site):  # noqa: F811
+def test_show_two_plugins_of_one_name(run, site):
     site.install("first", "same = same_a", same_a=plugin(BANANA))
     site.install("second", "same = same_b", same_b=plugin())
     data = run("plugins show same --json")[1]
@@ -298,7 +294,7 @@ WRONG = "    def to_numpy(self, raw): return raw.values + 1"
         (WRONG, "the gradient of (x * x).sum() at [1, 2, 3] is [3.0, 5.0, 7.0] instead of [2, 4, 6]"),
     ],
 )  # fmt: skip
-def test_a_backend_that_breaks_when_it_is_tried(run, site, body, cause):  # noqa: F811
+def test_a_backend_that_breaks_when_it_is_tried(run, site, body, cause):
     parts = backend("grape", body)
     site.stranger("grape", parts.pop("grape"), **parts)
     (found,) = [d for d in run("devices --json")[1]["devices"] if d["device"] == "grape"]
@@ -306,7 +302,7 @@ def test_a_backend_that_breaks_when_it_is_tried(run, site, body, cause):  # noqa
     assert cause in found["cause"]
 
 
-def test_a_backend_that_hangs(run, site, monkeypatch):  # noqa: F811
+def test_a_backend_that_hangs(run, site, monkeypatch):
     monkeypatch.setattr(probe, "TIMEOUT", 2)
     parts = backend("grape", "    time.sleep(60)")
     site.stranger("grape", parts.pop("grape"), **parts)
@@ -314,16 +310,22 @@ def test_a_backend_that_hangs(run, site, monkeypatch):  # noqa: F811
     assert found["cause"] == "it did not answer within 2 seconds"
 
 
-def test_what_a_library_prints_does_not_spoil_the_answer(run, site):  # noqa: F811
+def test_what_a_library_prints_does_not_spoil_the_answer(run, site):
     parts = backend("grape", "    os.write(1, b'{}')", base="object")
     site.stranger("grape", parts.pop("grape"), **parts)
     (found,) = [d for d in run("devices --json")[1]["devices"] if d["device"] == "grape"]
     assert "which is no subclass of Backend" in found["cause"]
 
 
-def test_devices_registered_by_hand_are_tried_in_this_process(run, site, monkeypatch):  # noqa: F811
+def test_devices_registered_by_hand_are_tried_in_this_process(run, site, monkeypatch):
     registry: Registry = sys.modules["plugrad.plugins.registry"].REGISTRY
-    registry.register(module(plugrad_backends=[BackendSpec("plum", "os:getcwd")]))
+
+    class Plugin:
+        @hookimpl
+        def plugrad_backends(self):
+            return [BackendSpec("plum", "os:getcwd")]
+
+    registry.register(Plugin())
     tried = []
     answers = {"probe": lambda device: tried.append(device) or {"device": device, "cause": "sour"}}
     monkeypatch.setattr(probe, "QUESTIONS", answers)
@@ -336,7 +338,7 @@ def test_devices_registered_by_hand_are_tried_in_this_process(run, site, monkeyp
     )
 
 
-def test_backends(run, site):  # noqa: F811
+def test_backends(run, site):
     code, data = run("backends --json")
     assert code == 0
     cpu = data["backends"][0]
@@ -371,7 +373,7 @@ def test_ops(run):
     assert f"\ncpu: {len(OPS)} ops, {data['counts']['cpu']['native']} native, " in text
 
 
-def test_missing_ops(run, site):  # noqa: F811
+def test_missing_ops(run, site):
     body = "    def kernel_names(self): return [n for n in super().kernel_names() if n not in ('sigmoid', 'imag')]"
     parts = backend("grape", body)
     site.stranger("grape", parts.pop("grape"), **parts)

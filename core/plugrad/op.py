@@ -172,7 +172,9 @@ class Op:
 
     def _first_call(self, *args: Any, **params: Any) -> Any:
         """Put the generated fast path, where there is one, in the place of `call`."""
-        foreign = "::" in self.name and self.result == "own"  # its kernel may make complex numbers of real ones
+        foreign = (
+            "::" in self.name and self.result == "own"
+        )  # its kernel may make complex numbers of real ones
         if not self.variadic and not self.outputs and not foreign:
             self.call = codegen.make_call(self)
         else:

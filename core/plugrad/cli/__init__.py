@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .answer import Answer as Answer
 
-FAMILIES = ("plugins", "devices", "ops", "doctor")
+FAMILIES = ("plugins", "devices", "ops", "doctor", "new")
 """The modules that hold commands, in the order of the help."""
 
 EPILOG = """\
@@ -69,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="plugrad",
         description="See which plugins, devices and ops plugrad has here, prove them, and begin new ones.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=18),
     )
     parser.add_argument("--version", action="version", version=f"plugrad {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
