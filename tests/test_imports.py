@@ -47,5 +47,9 @@ def test_names_of_two_things_are_what_users_mean() -> None:
 
     assert plugrad.tensor([1]).tolist() == [1]
     assert str(plugrad.device("cpu")) == "cpu"
+    assert plugrad.op.__name__ == "op" and callable(plugrad.op)
+    from plugrad.op import elementwise
+
+    assert elementwise.__module__ == "plugrad.op"
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = plugrad.nonsense

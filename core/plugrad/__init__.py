@@ -14,7 +14,7 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from . import (  # modules first: `tensor` and `device` are names of two things
+from . import (  # modules first: `tensor`, `device` and `op` are names of two things
     autograd,
     cuda,
     dtypes,
@@ -39,6 +39,7 @@ from .creation import (
     zeros,
     zeros_like,
 )  # fmt: skip
+from .declaration import op
 from .device import device
 from .dtypes import (
     bfloat16,

@@ -9,15 +9,18 @@ from __future__ import annotations
 from . import dtypes
 from .array_api import ArrayAPIBackend
 from .contract import REQUIRED, Backend
+from .declaration import op
 from .function import Function
 from .op import Op, composite, elementwise, linear, multilinear, operator
-from .plugins import BackendSpec, KernelSpec, OpSpec, hookimpl
+from .plugins import BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, hookimpl
 
 __all__ = [
     "REQUIRED",
     "ArrayAPIBackend",
     "Backend",
     "BackendSpec",
+    "CheckSpec",
+    "CommandSpec",
     "Function",
     "KernelSpec",
     "Op",
@@ -28,5 +31,6 @@ __all__ = [
     "hookimpl",
     "linear",
     "multilinear",
+    "op",
     "operator",
 ]

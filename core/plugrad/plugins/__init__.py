@@ -47,47 +47,47 @@ RESERVED_LIBRARIES: set[str] = set()
 
 def find_backend(device_type: str) -> BackendSpec:
     """The backend of a device type; raises DeviceError with the reason where there is none."""
-    return _registry().find_backend(device_type)
+    return installed().find_backend(device_type)
 
 
 def find_backend_for_array(array_type: type) -> BackendSpec | None:
     """The backend whose raw arrays are of this type or a base of it; None where no plugin claims it."""
-    return _registry().find_backend_for_array(array_type)
+    return installed().find_backend_for_array(array_type)
 
 
 def backend_specs(all: bool = False) -> list[BackendSpec]:
     """plugrad's own backends; with ``all`` those of every plugin. Backends are not imported."""
-    return _registry().backend_specs(all)
+    return installed().backend_specs(all)
 
 
 def find_op(name: str) -> OpSpec:
     """The plugin's declaration of an operator "library::name"; raises PluginError where there is none."""
-    return _registry().find_op(name)
+    return installed().find_op(name)
 
 
 def kernels_for(op: str, device_type: str) -> list[tuple[KernelSpec, PluginRecord]]:
     """Every plugin's kernel of an operator for a device type, each with its plugin; reads all plugins."""
-    return _registry().kernels_for(op, device_type)
+    return installed().kernels_for(op, device_type)
 
 
 def commands() -> list[tuple[CommandSpec, PluginRecord]]:
     """The commands that plugins add to the command line, each with its plugin; reads all plugins."""
-    return _registry().commands()
+    return installed().commands()
 
 
 def checks() -> list[tuple[CheckSpec, PluginRecord]]:
     """The checks that plugins ask the doctor for, each with its plugin; reads all plugins."""
-    return _registry().checks()
+    return installed().checks()
 
 
 def records() -> list[PluginRecord]:
     """Every plugin, loaded or not, with its specs and its error; reads the plugins that were not read yet."""
-    return _registry().records()
+    return installed().records()
 
 
 def register(plugin: object) -> PluginRecord:
     """Add a plugin, a module or an object, by hand; raises PluginError where it cannot be used."""
-    return _registry().register(plugin)
+    return installed().register(plugin)
 
 
 def load(spec: Spec) -> object:
@@ -97,7 +97,8 @@ def load(spec: Spec) -> object:
     return load(spec)
 
 
-def _registry() -> Registry:
+def installed() -> Registry:
+    """The registry of this process, for the questions that have no function here."""
     from .registry import REGISTRY
 
     return REGISTRY
