@@ -401,7 +401,7 @@ def avg_pool1d(
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Means of as many windows as `output_size` asks for in each dimension; None keeps the input's size.
 
-    The windows must be of one size: NotImplementedError where a dimension is not a multiple of its outputs.
+    Window i of m over n elements reaches from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉: they overlap where m does not divide n.
     """
     if input.ndim not in (3, 4):
         raise RuntimeError(
@@ -409,17 +409,22 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
         )
     wanted = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * 2
     if len(wanted) != 2:
-        raise RuntimeError("adaptive_avg_pool2d: output_size must be 2 numbers, or one for both dimensions")
+        raise RuntimeError(f"adaptive_avg_pool2d: output_size must be 2 numbers, found {list(wanted)}")
     size = tuple(input.shape[-2:])
     out = tuple(n if w is None else w for n, w in zip(size, wanted))
+    if min(out) < 1:
+        raise RuntimeError(
+            f"adaptive_avg_pool2d: elements of output_size must be greater than 0, but received {list(out)}"
+        )
     if out == (1, 1):
         return input.mean((-2, -1), keepdim=True)
-    if min(out) < 1 or any(n % w for n, w in zip(size, out)):
-        raise NotImplementedError(
-            f"adaptive_avg_pool2d: windows of one size are needed, but {list(size)} is no multiple of the output size "
-            f"{list(out)}: use avg_pool2d, or an output size that divides it"
-        )
-    return avg_pool2d(input, tuple(n // w for n, w in zip(size, out)))
+    if not any(n % m for n, m in zip(size, out)):
+        return avg_pool2d(input, tuple(n // m for n, m in zip(size, out)))
+    for dim, (n, m) in enumerate(zip(size, out), -2):  # a window's mean is that of its rows' means
+        ends = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        parts = [input.narrow(dim, a, b - a).mean(dim, keepdim=True) for a, b in ends]
+        input = ops.concat.call(parts, input.ndim + dim) if n != m else input
+    return input
 
 
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
