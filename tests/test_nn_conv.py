@@ -62,6 +62,7 @@ CALLS = [
 def test_the_kernels_for_any_library_agree_with_the_definition(row: Row, sample: Any) -> None:
     rng = np.random.default_rng(0)
     arrays = [a.make(rng) if isinstance(a, In) else a for a in sample.args]
+    zeros(0)  # raw arrays belong to a backend from its first use on
     op = getattr(ops, row.op)
     found = op.default(*arrays, *op.positional(tuple(arrays), sample.params))
     np.testing.assert_allclose(found, row.reference(*arrays, **sample.params), rtol=1e-12, atol=1e-12)
