@@ -10,6 +10,7 @@ import numpy as np
 from plugrad import plugins
 from plugrad.backend import Backend, for_device
 from plugrad.contract import REQUIRED, defines
+from plugrad.errors import DeviceError
 from plugrad.op import OPS
 from plugrad.plugins import BackendSpec, hookimpl, registry
 
@@ -106,7 +107,12 @@ class FakeBackend(Backend):
         return raw.values
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        if dtype not in self.dtypes:
+            raise DeviceError(f"device {self.device_type!r} has no {dtype.name}")
         return self.array_type(np.empty(shape, dtype.numpy))
+
+    def can_view(self, raw: Array, shape: tuple[int, ...]) -> bool:
+        return not self.inplace or for_device("cpu").can_view(raw.values, shape)
 
     def synchronize(self) -> None:
         return None

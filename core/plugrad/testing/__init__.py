@@ -1,1 +1,31 @@
 """For authors of backends and operators: what proves that a device or an op is right."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .kit.cases import Conformance as Conformance
+    from .kit.engine import conformance as conformance
+    from .kit.report import Report as Report
+    from .kit.report import Result as Result
+
+#: Imported at first use, from the modules that define them: pytest is needed for `Conformance` alone.
+_HOMES = {
+    "Conformance": "kit.cases",
+    "conformance": "kit.engine",
+    "Report": "kit.report",
+    "Result": "kit.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
