@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from plugrad.ops import abs_, sign, where, zeros_like
+from plugrad.ops import abs_, exp, sign, where
 from plugrad.sdk import Op, elementwise
 
-from ._tools import numbers
+from ._tools import horner, numbers
 from .gamma import rgamma
 
 
@@ -28,6 +28,16 @@ def _half_sum(op: Any, g: Any, v: Any, x: Any) -> Any:
     return g * (0.5 * (op(v - 1, x) + op(v + 1, x)))
 
 
+_ORDER_1 = tuple((2 * k + 1) / (2 * math.factorial(k) * math.factorial(k + 1)) for k in range(14))
+
+
+def _order_1(x: Any, y: Any, order_0: Any, sign_: int) -> Any:
+    """The derivative of J (sign -1) or I (sign 1) of order 1: near 0 by its series, in place of a quotient by x."""
+    near = abs_(x) < 1
+    s = where(near, 0.5 * x, 0)
+    return where(near, horner(_ORDER_1, sign_ * (s * s)), order_0 - y / where(near, 1, x))
+
+
 # --- J, Y and H ---------------------------------------------------------------------------------------------
 
 jv: Op = elementwise("special::jv", "v x", result="float", x=lambda g, v, x: _half_difference(jv, g, v, x))
@@ -40,9 +50,7 @@ hankel2: Op = elementwise(
 )
 
 j0: Op = elementwise("special::j0", "x", result="float", x=lambda g, x: -g * j1(x))
-j1: Op = elementwise(
-    "special::j1", "x", result="float", x=lambda g, x: g * (0.5 * (j0(x) - jv(zeros_like(x) + 2, x)))
-)
+j1: Op = elementwise("special::j1", "x", result="float", x=lambda g, x, y: g * _order_1(x, y, j0(x), -1))
 y0: Op = elementwise("special::y0", "x", result="float", x=lambda g, x: -g * y1(x))
 y1: Op = elementwise("special::y1", "x", result="float", x=lambda g, x, y: g * (y0(x) - y / x))
 
@@ -51,9 +59,7 @@ y1: Op = elementwise("special::y1", "x", result="float", x=lambda g, x, y: g * (
 iv: Op = elementwise("special::iv", "v x", result="float", x=lambda g, v, x: _half_sum(iv, g, v, x))
 kv: Op = elementwise("special::kv", "v x", result="float", x=lambda g, v, x: -_half_sum(kv, g, v, x))
 i0: Op = elementwise("special::i0", "x", result="float", x=lambda g, x: g * i1(x))
-i1: Op = elementwise(
-    "special::i1", "x", result="float", x=lambda g, x: g * (0.5 * (i0(x) + iv(zeros_like(x) + 2, x)))
-)
+i1: Op = elementwise("special::i1", "x", result="float", x=lambda g, x, y: g * _order_1(x, y, i0(x), 1))
 k0: Op = elementwise("special::k0", "x", result="float", x=lambda g, x: -g * k1(x))
 k1: Op = elementwise("special::k1", "x", result="float", x=lambda g, x, y: -g * (k0(x) + y / x))
 
@@ -111,11 +117,11 @@ def _i0e_vjp(g: Any, x: Any, y: Any) -> Any:
 
 
 def _i1e_vjp(g: Any, x: Any, y: Any) -> Any:
-    far = _far(1, abs_(x))
-    series = _scaled_slope(1, where(far, abs_(x), 40), -1) / math.sqrt(2 * math.pi)
-    near = where(far, 0, x)
-    slope = 0.5 * (i0e(near) + ive(zeros_like(x) + 2, near)) - sign(near) * where(far, 0, y)
-    return g * where(far, series, slope)
+    far, small = _far(1, abs_(x)), abs_(x) < 1
+    series = _scaled_slope(1, where(far, abs_(x), 42), -1) / math.sqrt(2 * math.pi)
+    s = where(small, x, 0)
+    by_x = where(small, exp(-abs_(s)) * horner(_ORDER_1, 0.25 * (s * s)), i0e(x) - y / where(small, 1, x))
+    return g * where(far, series, by_x - sign(x) * where(far, 0, y))
 
 
 def _k0e_vjp(g: Any, x: Any, y: Any) -> Any:

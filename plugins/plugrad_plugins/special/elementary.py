@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from plugrad.ops import abs_, exp, log, log1p, sign, sin, sqrt, where, zeros_like
+from plugrad.ops import abs_, cos, exp, log, log1p, sign, sin, sqrt, where, zeros_like
 from plugrad.sdk import Op, elementwise
 
-from ._tools import numbers
+from ._tools import horner, numbers
 
 # --- logistic -----------------------------------------------------------------------------------------------
 
@@ -200,30 +200,30 @@ inv_boxcox1p = elementwise(
 # --- what cancels near 0 ------------------------------------------------------------------------------------
 
 
+_EXPREL_SLOPE = tuple((k + 1) / math.factorial(k + 2) for k in range(20))
+_SINC_SLOPE = tuple((-1) ** (k + 1) * (2 * k + 2) / math.factorial(2 * k + 3) for k in range(14))
+
+
 def exprel_slope(x: Any) -> Any:
     """The derivative of (exp(x) - 1)/x, without overflow before the function itself."""
-    from .hypergeometric import hyp1f1
-
     small, large = abs_(x) < 1, x >= 1
-    s = where(small, x, 0)
+    near = horner(_EXPREL_SLOPE, where(small, x, 0))
     t = where(small, 1, x)
-    one = zeros_like(x) + 1
-    near = 0.5 * hyp1f1(2 * one, 3 * one, s)
-    up = where(large, t, 1)
-    down = where(large, -1, t)
-    return where(
-        small, near, where(large, exprel(up) * (1 - 1 / up) + 1 / up, (exp(down) - exprel(down)) / down)
-    )
+    up, down = where(large, t, 1), where(large, -1, t)
+    right = exprel(up) * (1 - 1 / up) + 1 / up
+    return where(small, near, where(large, right, (exp(down) - exprel(down)) / down))
+
+
+def _sinc_vjp(g: Any, x: Any, y: Any) -> Any:
+    u = math.pi * x
+    small = abs_(u) < 1.5
+    s = where(small, u, 0)
+    t = where(small, 1, u)
+    return g * (math.pi * where(small, s * horner(_SINC_SLOPE, s * s), (cos(t) - where(small, 0, y)) / t))
 
 
 exprel: Op = elementwise("special::exprel", "x", result="float", x=lambda g, x: g * exprel_slope(x))
 cosm1 = elementwise("special::cosm1", "x", result="float", x=lambda g, x: -g * sin(x))
-
-
-def _sinc_vjp(g: Any, x: Any) -> Any:
-    from .bessel import spherical_jn
-
-    return -g * (math.pi * spherical_jn(zeros_like(x) + 1, math.pi * x))
 
 
 #: sin(πx)/(πx)
