@@ -9,7 +9,7 @@ import pytest
 
 import plugrad as torch
 from plugrad.op import OPS
-from tests.special import ROWS, Row, op_of
+from tests.special import ROWS, Row, op_of, table
 from tests.test_special import EACH, columns, leaves
 
 scipy_special = pytest.importorskip("scipy.special")
@@ -172,3 +172,7 @@ def test_what_is_not_right_for_complex_numbers_refuses_them(row: Row) -> None:
     inputs = [torch.from_numpy(a.astype(complex)) for a in columns(row)]
     with pytest.raises(NotImplementedError, match=f"special::{row.name} is not implemented for .*complex128"):
         run(row, *inputs)
+
+
+def test_the_table_of_the_docs_is_that_of_the_plugin() -> None:
+    assert table.PAGE.read_text(encoding="utf-8") == table.page(), "run python -m tests.special.table"

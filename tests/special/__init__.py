@@ -9,8 +9,6 @@ pytest.importorskip("scipy")
 
 import importlib
 
-import scipy.special
-
 from plugrad.op import OPS, Op
 from plugrad_plugins import special
 from plugrad_plugins.special import kernels
@@ -32,9 +30,8 @@ def op_of(row: Row) -> Op:
     return op
 
 
-for _family, _names in special.OPS.items():
-    importlib.import_module(f"plugrad_plugins.special.{_family}")
-    for _name in _names.split():
-        _op = OPS["special::" + _name]
-        if _name != "multigammaln" and (_op.default is None or hasattr(scipy.special, _name)):
-            _op.default = getattr(kernels, _name, None) or getattr(scipy.special, _name)
+for _name in (name for family in special.FAMILIES.values() for name in family.split()):
+    _family = next(f for f, names in special.FAMILIES.items() if _name in names.split())
+    _op = getattr(importlib.import_module(f"plugrad_plugins.special.{_family}"), _name)
+    if _name not in special.COMPOSED:
+        _op.default = getattr(kernels, _name)

@@ -166,10 +166,11 @@ def collect(plugin: object) -> dict[str, Any]:
             elif not implementation.optionalhook:
                 known = ", ".join(map(repr, (*HOOKS, *OTHER_HOOKS)))
                 raise PluginError(f"it implements {caller.name!r}, but the hooks of plugrad are {known}")
-    offered = [spec.what for spec in specs]
-    for what in offered:
-        if offered.count(what) > 1:
-            raise PluginError(f"it offers {what} more than once: return one spec for it")
+    offered: set[str] = set()
+    for spec in specs:
+        if spec.what in offered:
+            raise PluginError(f"it offers {spec.what} more than once: return one spec for it")
+        offered.add(spec.what)
     return {"specs": tuple(specs), "default_device": default, "listeners": tuple(listeners)}
 
 

@@ -1,12 +1,15 @@
 """SciPy's special functions, with derivatives: `plugrad.ops.special.NAME`.
 
-This module is all that a plugin's discovery imports: it names what there is, and where. The declarations, each with
-its derivatives, are in the modules of the families; the kernels are SciPy's, and CuPy's where it has them.
+This module is all that discovery imports: what there is, and where. The declarations, each with its derivatives, are
+in the modules of the families. The kernels are SciPy's on the CPU, and on CUDA those that CuPy has; what is in
+neither is made of other ops in its declaration.
 """
 
 from __future__ import annotations
 
-OPS = {
+from plugrad.plugins import KernelSpec, OpSpec, hookimpl
+
+FAMILIES = {
     "gamma": "gamma gammaln loggamma gammasgn rgamma digamma polygamma multigammaln poch binom gamma_density "
     "gammainc gammaincc gammaincinv gammainccinv",
     "beta": "beta betaln betainc betaincc betaincinv betainccinv beta_density",
@@ -26,3 +29,35 @@ OPS = {
     "stdtr stdtrit kolmogorov kolmogi",
 }
 """The functions of each module."""
+
+COMPOSED = frozenset(["multigammaln", "gamma_density", "beta_density", "carlson"])
+"""Those without a kernel: their declarations say how to compute them by other ops."""
+
+CUPY = (
+    "gamma gammaln loggamma gammasgn rgamma digamma polygamma poch binom gammainc gammaincc gammaincinv gammainccinv "
+    "beta betaln betainc betaincinv j0 j1 y0 y1 i0 i0e i1 i1e k0 k0e k1 k1e wright_bessel erfcx erfinv erfcinv "
+    "ndtr log_ndtr ndtri exp1 expi expn zeta ellipk ellipkm1 ellipkinc ellipeinc expit log_expit logit xlogy xlog1py "
+    "entr rel_entr kl_div huber pseudo_huber exp10 cbrt boxcox boxcox1p inv_boxcox inv_boxcox1p exprel cosm1 sinc "
+    "bdtr bdtrc nbdtr nbdtrc pdtr pdtrc pdtri chdtr chdtrc chdtri gdtr gdtrc fdtr fdtrc fdtri"
+)
+"""Those that CuPy has, too."""
+
+
+@hookimpl
+def plugrad_ops() -> list[OpSpec]:
+    """The declarations."""
+    return [
+        OpSpec(f"special::{name}", f"{__name__}.{family}:{name}")
+        for family, names in FAMILIES.items()
+        for name in names.split()
+    ]
+
+
+@hookimpl
+def plugrad_kernels() -> list[KernelSpec]:
+    """The kernels."""
+    names = [name for family in FAMILIES.values() for name in family.split() if name not in COMPOSED]
+    cpu = [KernelSpec(f"special::{name}", "cpu", f"{__name__}.kernels:{name}") for name in names]
+    return cpu + [
+        KernelSpec(f"special::{name}", "cuda", f"cupyx.scipy.special:{name}") for name in CUPY.split()
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plugrad import dtypes
-from plugrad.ops import where, zeros_like
+from plugrad.ops import zeros_like
 
 
 def numbers(like: Any, *values: Any) -> tuple[Any, ...]:
@@ -16,15 +16,6 @@ def numbers(like: Any, *values: Any) -> tuple[Any, ...]:
 def _is_float(value: Any) -> bool:
     raw = getattr(value, "_raw", value)
     return hasattr(raw, "dtype") and dtypes.of(raw.dtype).category >= dtypes.FLOAT
-
-
-def choose(condition: Any, x: Any, other: float, f: Any, otherwise: Any) -> Any:
-    """`f(x)` where the condition holds, `otherwise` elsewhere.
-
-    There `f` sees `other` in place of x: what it makes of x may be infinite, and 0 * inf would spoil the
-    derivative.
-    """
-    return where(condition, f(where(condition, x, other)), otherwise)
 
 
 def horner(coefficients: tuple[float, ...], t: Any) -> Any:

@@ -1,11 +1,22 @@
-"""What SciPy has with other arguments or results: as functions of arrays that keep their dtype."""
+"""SciPy's functions as kernels: arrays in, arrays of the same dtype out.
+
+Most are SciPy's own, which a name that is not defined here means. The others have other arguments or results there.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy import special as _scipy
+
+try:
+    from scipy import special as _scipy
+except ModuleNotFoundError:
+    raise ImportError('special functions need SciPy: pip install "plugrad[scipy]"') from None
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_scipy, name)
 
 
 def _in_dtype(value: Any, *arguments: Any) -> Any:
