@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -104,7 +106,7 @@ def test_version_imports_no_plugin(tmp_path):
     )
 
 
-@pytest.mark.parametrize("line", ["peel", "plugins peel", "plugins list --banana", "plugins show"])
+@pytest.mark.parametrize("line", ["--peel", "plugins peel", "plugins list --banana", "plugins show"])
 def test_wrong_usage_is_exit_code_2(run, line, capsys):
     code, text = run(line)
     assert (code, text) == (2, "")
@@ -175,6 +177,7 @@ def test_plugins_list(run, site):
 
 PLUGIN_KEYS = {
     "name", "distribution", "version", "entry_point", "state", "offers", "rejected", "cause", "traceback", "disable",
+    "default_device", "output",
 }  # fmt: skip
 
 
@@ -228,6 +231,7 @@ def test_show_tells_everything(run, broken):
     assert "PLUGRAD_DISABLE_PLUGINS=raising" in text
     text = run("plugins show rival")[1]
     assert "rejected       device 'cuda' is reserved for plugrad itself" in text
+    assert "printed when it was imported:\nI am loud" in run("plugins show loud")[1]
     text = run("plugins show needy")[1]
     assert "nowhere:X" in text
     assert "no_such_library" in text
@@ -463,6 +467,127 @@ def test_doctor_without_an_installed_distribution(run, monkeypatch):
     assert code == 1
     assert "is not installed as a distribution" in text
     assert "No plugin was found" in run("plugins list")[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "found"),
+    [
+        ("return 'driver 12.3'", "ok", "driver 12.3"),
+        (
+            "raise RuntimeError('driver 9 is too old: upgrade it')",
+            "failure",
+            "driver 9 is too old: upgrade it",
+        ),
+        ("return 1 / 0", "failure", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "failure", "SystemExit: 3"),
+        ("return None", "warning", "returned None"),
+    ],
+)
+def test_doctor_makes_the_checks_of_plugins(run, site, source, status, found):
+    site.stranger("acme", offering("plugrad_doctor_checks", 'CheckSpec("driver version", "acme_checks:driver")'),
+                  acme_checks=f"def driver(): {source}")  # fmt: skip
+    code, data = run("doctor --json")
+    assert code == (status == "failure")
+    (check,) = [c for c in data["checks"] if c["check"] == "acme: driver version"]
+    assert (check["status"], check["found"]) == (status, found)
+    assert (check["cure"] is None) == (status == "ok")
+
+
+def test_doctor_tells_what_runs_on_the_host(run, site, monkeypatch):
+    body = "    def kernel_names(self): return [n for n in super().kernel_names() if n != 'imag']"
+    parts = backend("grape", body)
+    site.stranger("grape", parts.pop("grape"), **parts)
+    monkeypatch.setattr("plugrad.kernels.fallbacks", Counter({("grape", "imag"): 2}))
+    code, data = run("doctor --json")
+    assert code == 0
+    notes = [c["found"] for c in data["checks"] if c["status"] == "note"]
+    assert (
+        "computes 1 op on the host only, if plugrad.fallback allows it: `plugrad ops --missing grape` names them"
+        in notes
+    )
+    assert "this process computed 'imag' of device 'grape' on the host 2 times" in notes
+
+
+def test_strict_plugins_do_not_hinder_the_doctor(run, broken, monkeypatch):
+    monkeypatch.setenv("PLUGRAD_STRICT_PLUGINS", "1")
+    code, data = run("doctor --json")
+    assert code == 1
+    found = {c["check"]: c for c in data["checks"]}
+    assert found["environment"]["found"].startswith(
+        "PLUGRAD_STRICT_PLUGINS=1: unless it is 0, a plugin that fails"
+    )
+    assert found["device cpu"]["status"] == "ok"
+    assert os.environ["PLUGRAD_STRICT_PLUGINS"] == "1"
+
+
+# ---- commands of plugins
+
+
+def offering(hook: str, *specs: str) -> str:
+    """The source of a plugin module that offers these specs by a hook."""
+    return f"""
+from plugrad.plugins import CheckSpec, CommandSpec, hookimpl
+@hookimpl
+def {hook}():
+    return [{", ".join(specs)}]
+"""
+
+
+TUNE = 'CommandSpec("tune-up", "acme_commands:tune", "measure the kernels of acme")'
+
+
+def commanding(site, tune: str) -> None:
+    site.stranger("acme", offering("plugrad_commands", TUNE), acme_commands=f"def tune(words):\n    {tune}")
+
+
+@pytest.mark.parametrize(
+    ("tune", "code"), [("print('tuned', words)", 0), ("print('tuned', words); return 4", 4)]
+)
+def test_a_command_of_a_plugin(run, site, tune, code):
+    commanding(site, tune)
+    assert run("tune-up --fast x") == (code, "tuned ['--fast', 'x']\n")
+    assert "command tune-up" in run("plugins list")[1]
+    assert "measure the kernels of acme" in json.dumps(run("plugins show acme --json"))
+
+
+def test_a_command_of_a_plugin_that_fails(run, site, capsys):
+    commanding(site, "raise OSError('no driver')")
+    assert run("tune-up") == (1, "")
+    error = capsys.readouterr().err
+    assert "OSError: no driver" in error
+    assert error.endswith(
+        "plugrad: command 'tune-up' of plugin 'acme' (acme-plugrad 1.0) failed: tell its author\n"
+    )
+
+
+def test_a_command_of_a_plugin_that_exits(run, site):
+    commanding(site, "import sys; sys.exit(5)")
+    assert run("tune-up") == (5, "")
+
+
+def test_commands_that_cannot_be_run(run, site, capsys):
+    site.stranger("acme", offering("plugrad_commands", TUNE))
+    assert run("tune-up") == (2, "")
+    assert (
+        "plugin 'acme' (acme-plugrad 1.0): command 'tune-up': there is no module" in capsys.readouterr().err
+    )
+    assert run("tune-pu") == (2, "")
+    assert (
+        "'tune-pu' is no command: did you mean 'tune-up'? `plugrad --help` lists" in capsys.readouterr().err
+    )
+
+
+def test_a_command_that_two_plugins_add(run, site, capsys):
+    site.stranger("acme", offering("plugrad_commands", TUNE))
+    site.stranger("bolt", offering("plugrad_commands", TUNE))
+    assert run("tune-up") == (2, "")
+    assert "is offered by plugin 'acme' (acme-plugrad 1.0) and plugin 'bolt'" in capsys.readouterr().err
+    assert run("doctor")[0] == 1
+
+
+def test_an_unknown_command_tells_which_plugins_are_not_loaded(run, broken, capsys):
+    assert run("tune-up --json") == (2, {"error": ANY})
+    assert "which may add it, are not loaded: plugin" in capsys.readouterr().err
 
 
 # ---- all commands, in a process of their own

@@ -20,6 +20,7 @@ FAMILIES = ("plugins", "devices", "ops", "doctor", "new")
 """The modules that hold commands, in the order of the help."""
 
 EPILOG = """\
+Plugins may add commands; `plugrad plugins list` shows them.
 Every command takes --json for output with stable keys, and --help.
 Exit codes: 0 all is well; 1 something that was looked at is broken; 2 the question cannot be answered.
 """
@@ -32,35 +33,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     plugrad 0.1.0
     0
     """
-    parser = make_parser()
-    try:
-        args = parser.parse_args(argv)
-    except SystemExit as stop:  # the help, the version or a usage error was printed
-        return int(stop.code or 0)
-    if not hasattr(args, "run"):
-        parser.print_help()
-        return 0
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser, own = make_parser()
     from .answer import Answer, CommandError, write
 
-    as_json = getattr(args, "json", False)
+    as_json = "--json" in words
     try:
-        try:
-            answer = _run(args)
-        except CommandError as error:
-            print(f"plugrad: {error}", file=sys.stderr)
-            answer = Answer({"error": str(error)}, code=2)
-        write(answer, as_json, sys.stdout)
-        sys.stdout.flush()
+        if words and not words[0].startswith("-") and words[0] not in own:
+            from .added import run_added
+
+            return run_added(words[0], words[1:], own)
+        args = parser.parse_args(words)
+        if not hasattr(args, "run"):
+            parser.print_help()
+            return 0
+        answer = _run(args)
+    except CommandError as error:
+        print(f"plugrad: {error}", file=sys.stderr)
+        answer = Answer({"error": str(error)}, code=2)
     except KeyboardInterrupt:
         return 130
+    except SystemExit as stop:  # the help or a usage error was printed; or a plugin's command ends so
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    try:
+        write(answer, as_json, sys.stdout)
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return answer.code
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all of plugrad's own commands; making it imports no plugin."""
+def make_parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of all of plugrad's own commands, and their names; making it imports no plugin."""
     from importlib import import_module
 
     from .. import __version__
@@ -75,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for family in FAMILIES:
         import_module(f".{family}", __name__).add(commands)
-    return parser
+    return parser, list(commands.choices)
 
 
 def command(commands: Any, name: str, run: Callable[..., Answer], help: str) -> argparse.ArgumentParser:
@@ -88,12 +92,8 @@ def command(commands: Any, name: str, run: Callable[..., Answer], help: str) -> 
 
 
 def _run(args: argparse.Namespace) -> Answer:
-    """The answer of a command; what plugins print or warn of meanwhile must not spoil its output."""
-    import warnings
+    """The answer of a command; what libraries print meanwhile goes to the standard error, for the answer may be JSON."""
     from contextlib import redirect_stdout
 
-    from ..errors import PluginWarning
-
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)  # the answer has a row for it
+    with redirect_stdout(sys.stderr):
         return args.run(args)

@@ -7,17 +7,25 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import command
 from .answer import Answer, Table, shortened
-from .inventory import plugin_entry, read_plugins, survey
+from .inventory import devices_by_hand, plugin_entry, read_plugins, survey
+from .probe import ask
+
+if TYPE_CHECKING:
+    from ..plugins import PluginRecord
 
 #: The variables of the environment that plugrad reads.
 VARIABLES = {
     "PLUGRAD_DISABLE_PLUGINS": "plugins of these names are not imported",
     "PLUGRAD_PLUGINS": "of other distributions, only plugins of these names are imported",
+    "PLUGRAD_STRICT_PLUGINS": "unless it is 0, a plugin that fails stops the program",
+    "PLUGRAD_CONFORMANCE": "the tier of the conformance kit",
 }
+#: Those that hold names of plugins.
+LISTS = ("PLUGRAD_DISABLE_PLUGINS", "PLUGRAD_PLUGINS")
 
 
 @dataclass
@@ -40,7 +48,17 @@ def add(commands: Any) -> None:
 
 def examine(args: argparse.Namespace) -> Answer:
     """Run every check; the exit code is 1 where one fails."""
-    findings = [f for check in (installation, environment, plugins, conflicts, devices) for f in check()]
+    records = read_plugins()
+    tried = survey(records)
+    findings = [
+        *installation(),
+        *environment(records),
+        *plugins(records),
+        *conflicts(records),
+        *devices(tried),
+        *fallbacks(records, tried),
+        *plugin_checks(),
+    ]
     rows = []
     for f in findings:
         rows.append((f.status, f.check, shortened(f.found, 200)))
@@ -89,11 +107,11 @@ def installation() -> Iterator[Finding]:
     yield Finding("failure" if old else "ok", "NumPy", numpy.__version__, cure if old else None)
 
 
-def environment() -> Iterator[Finding]:
+def environment(records: list[PluginRecord]) -> Iterator[Finding]:
     """The variables that plugrad reads, where they are set; and those that are misspelt."""
     from difflib import get_close_matches
 
-    names = {record.name for record in read_plugins()}
+    names = {record.name for record in records}
     for variable in sorted(name for name in os.environ if name.startswith("PLUGRAD_")):
         value = os.environ[variable]
         if variable not in VARIABLES:
@@ -103,14 +121,14 @@ def environment() -> Iterator[Finding]:
             continue
         unknown = {name.strip() for name in value.split(",")} - names - {"", "*"}
         yield Finding("note", "environment", f"{variable}={value}: {VARIABLES[variable]}")
-        if unknown:
+        if unknown and variable in LISTS:
             found = f"{variable} names {', '.join(map(repr, sorted(unknown)))}, but no plugin is called so"
             yield Finding("warning", "environment", found, "`plugrad plugins list` shows the names")
 
 
-def plugins() -> Iterator[Finding]:
+def plugins(records: list[PluginRecord]) -> Iterator[Finding]:
     """Whether each plugin could be loaded, and whether all that it offers was accepted."""
-    for plugin in map(plugin_entry, read_plugins()):
+    for plugin in map(plugin_entry, records):
         check, disable = f"plugin {plugin['name']}", f"set {plugin['disable']}"
         if plugin["state"] == "loaded":
             count = len(plugin["offers"])
@@ -124,11 +142,15 @@ def plugins() -> Iterator[Finding]:
             yield Finding("warning", check, f"rejected: {reason}", f"tell its author, or {disable}")
 
 
-def conflicts() -> Iterator[Finding]:
+def conflicts(records: list[PluginRecord]) -> Iterator[Finding]:
     """What several plugins offer, so that neither is used."""
+    from ..plugins import CheckSpec, KernelSpec
+
     offers: dict[str, list[Any]] = {}
-    for record in read_plugins():
+    for record in records:
         for spec in record.specs if record.state == "loaded" else ():
+            if isinstance(spec, CheckSpec | KernelSpec):  # of which there may be several
+                continue
             offers.setdefault(spec.what, []).append(record)
             for array_type in getattr(spec, "array_types", ()):
                 offers.setdefault(f"array type {array_type!r}", []).append(record)
@@ -140,13 +162,12 @@ def conflicts() -> Iterator[Finding]:
         yield Finding("ok", "conflicts", "no two plugins offer the same")
 
 
-def devices() -> Iterator[Finding]:
+def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
     """Whether a gradient can be taken on each device."""
-    found_devices = survey(read_plugins())
-    if not any(d["device"] == "cpu" for d in found_devices):
+    if not any(d["device"] == "cpu" for d in tried):
         cure = "enable plugrad's own plugin, or install plugrad again"
         yield Finding("failure", "device cpu", "no plugin offers it, and nothing works without it", cure)
-    for d in found_devices:
+    for d in tried:
         check, disable = f"device {d['device']}", f"set PLUGRAD_DISABLE_PLUGINS={d['plugin']}"
         if d["state"] == "usable":
             found = f"a gradient is right; import {_ms(d['import_seconds'])}, gradient {_ms(d['gradient_seconds'])}"
@@ -156,6 +177,52 @@ def devices() -> Iterator[Finding]:
         elif d["state"] == "broken":
             cure = f"install what it names, upgrade or uninstall {d['distribution']}, or {disable}"
             yield Finding("failure", check, d["cause"], cure)
+
+
+def fallbacks(records: list[PluginRecord], tried: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Which devices have no kernel for some ops; and how often this process computed on the host instead."""
+    from ..kernels import fallbacks
+
+    usable = list(dict.fromkeys(d["device"] for d in tried if d["state"] == "usable"))
+    for answer in ask("kernels", usable, devices_by_hand(records)):
+        origins = Counter(answer.get("kernels", {}).values())
+        found = [
+            f"{_count(origins[origin], 'op')} {where}"
+            for origin, where in (
+                ("host", "on the host only, if plugrad.fallback allows it"),
+                ("absent", "not at all"),
+            )
+            if origins[origin]
+        ]
+        if found:
+            device = answer["device"]
+            text = f"computes {' and '.join(found)}: `plugrad ops --missing {device}` names them"
+            yield Finding("note", f"device {device}", text)
+    for (device, op), count in sorted(fallbacks.items()):
+        text = f"this process computed {op!r} of device {device!r} on the host {_count(count, 'time')}"
+        yield Finding("note", "host fallback", text)
+
+
+def plugin_checks() -> Iterator[Finding]:
+    """What plugins ask the doctor to look at: each check returns a line that tells what it found, or raises."""
+    from .. import plugins
+    from ..plugins.loader import describe
+
+    for spec, record in plugins.checks():
+        check = f"{record.name}: {spec.name}"
+        try:
+            found: Any = plugins.load(spec)()  # type: ignore[operator]
+        except (Exception, SystemExit) as error:
+            text = str(error) if isinstance(error, RuntimeError) else describe(error)
+            yield Finding(
+                "failure", check, text, f"do what it says, or set PLUGRAD_DISABLE_PLUGINS={record.name}"
+            )
+        else:
+            if isinstance(found, str) and found.strip():
+                yield Finding("ok", check, shortened(found, 200))
+            else:
+                cure = "tell its author: a check returns one line of text, or raises"
+                yield Finding("warning", check, f"returned {found!r}", cure)
 
 
 def _ms(seconds: float) -> str:

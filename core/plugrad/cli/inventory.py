@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,10 +13,23 @@ BY_HAND = "registered by hand"
 
 
 def read_plugins() -> list[PluginRecord]:
-    """Every plugin; reads those that were not read yet."""
-    from .. import plugins
+    """Every plugin; reads those that were not read yet.
 
-    return plugins.records()
+    One that fails is a row of the answer: no warning, and no end of the program, whatever PLUGRAD_STRICT_PLUGINS says.
+    """
+    import warnings
+
+    from .. import plugins
+    from ..errors import PluginWarning
+
+    strict = os.environ.pop("PLUGRAD_STRICT_PLUGINS", None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)
+            return plugins.records()
+    finally:
+        if strict is not None:
+            os.environ["PLUGRAD_STRICT_PLUGINS"] = strict
 
 
 def plugin_entry(record: PluginRecord) -> dict[str, Any]:
@@ -33,9 +47,11 @@ def plugin_entry(record: PluginRecord) -> dict[str, Any]:
         "entry_point": record.value,
         "state": record.state,
         "offers": [{"kind": kind_of(spec), "what": spec.what, **asdict(spec)} for spec in record.specs],
+        "default_device": record.default_device,
         "rejected": list(record.rejected),
         "cause": cause,
         "traceback": record.traceback_text or None,
+        "output": record.output or None,
         "disable": f"PLUGRAD_DISABLE_PLUGINS={record.name}",
     }
 

@@ -51,10 +51,11 @@ NOTHING = "No plugin was found, not even plugrad's own: run `pip install -e .` i
 
 
 def _offers(plugin: dict[str, Any]) -> str:
-    """What a plugin offers, in a few words: devices by name, the rest by number."""
+    """What a plugin offers, in a few words: devices and commands by name, the rest by number."""
     offers = plugin["offers"]
     words = [f"device {offer['device_type']}" for offer in offers if offer["kind"] == "backend"]
-    for kind in dict.fromkeys(offer["kind"] for offer in offers if offer["kind"] != "backend"):
+    words += [f"command {offer['name']}" for offer in offers if offer["kind"] == "command"]
+    for kind in dict.fromkeys(o["kind"] for o in offers if o["kind"] not in ("backend", "command")):
         count = sum(offer["kind"] == kind for offer in offers)
         words.append(f"{count} {kind}{'s' if count > 1 else ''}")
     if plugin["rejected"]:
@@ -70,6 +71,7 @@ def _described(plugin: dict[str, Any]) -> list[str | Table]:
         ("entry point", plugin["entry_point"]),
         *([("cause", plugin["cause"])] if plugin["cause"] else []),
         *[("rejected", reason) for reason in plugin["rejected"]],
+        *([("default device", plugin["default_device"])] if plugin["default_device"] else []),
         ("to disable it", f"set the environment variable {plugin['disable']}"),
     ]
     width = max(len(name) for name, _ in facts)
@@ -80,6 +82,8 @@ def _described(plugin: dict[str, Any]) -> list[str | Table]:
             for o in plugin["offers"]
         ]
         text += ["", Table(("offers", "imported from", "api", "requires"), rows)]
+    if plugin["output"]:
+        text += ["", "printed when it was imported:", plugin["output"].rstrip()]
     if plugin["traceback"]:
         text += ["", plugin["traceback"].rstrip()]
     return text
