@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from . import utils as utils
     from .explanation import explain as explain
     from .kernels import fallback as fallback
+    from .vendors import use_kernels as use_kernels
 
 __version__ = "0.1.0"
 
@@ -124,6 +125,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.explanation").explain
     if name == "fallback":
         return importlib.import_module(f"{__name__}.kernels").fallback
+    if name == "use_kernels":
+        return importlib.import_module(f"{__name__}.vendors").use_kernels
     if name in ("func", "linalg", "nn", "optim", "testing", "utils"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

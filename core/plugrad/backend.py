@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -17,6 +18,16 @@ UNWRITABLE: set[type] = set()
 BY_ARRAY: dict[type, Backend] = {}
 _by_device: dict[tuple[str, int | None], Backend] = {}
 _lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    """In a child process: a thread that held the lock in the parent does not exist here."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def for_device(device_type: str, index: int | None = None) -> Backend:

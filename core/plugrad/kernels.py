@@ -1,7 +1,9 @@
 """Where the kernel of an op comes from on a device; asked once for each op and array type, at the first call.
 
-In this order: the backend's own member of the op's name ("native"), what the op itself or `composites` makes of the
-required members ("composite"), and NumPy on the host ("host"), which the user must allow by `fallback`.
+In this order: the kernel of a vendor that the user chose by `plugrad.use_kernels` ("plugin"), the backend's own member
+of the op's name ("native"), the kernel that the op's own package offers ("plugin"), what the op itself or `composites`
+makes of the required members ("composite"), a kernel that a plugin offers where there is none of these ("plugin"), and
+NumPy on the host ("host"), which the user must allow by `fallback`.
 """
 
 from __future__ import annotations
@@ -11,16 +13,22 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
+from . import plugins
 from .contract import REQUIRED, Backend, defines
-from .errors import DeviceError
+from .errors import DeviceError, PluginError
 
 Kernel = Callable[..., Any]
-Origin = Literal["native", "composite", "host"]
+Origin = Literal["native", "plugin", "composite", "host"]
 Policy = Literal["error", "warn", "allow"]
 
 #: How often an op was computed on the host, by device type and name.
 fallbacks: Counter[tuple[str, str]] = Counter()
 _policy: Policy = "error"
+
+#: The kernels of vendors that the user chose, by op and device type; a later one comes before an earlier one.
+chosen: list[dict[tuple[str, str], plugins.KernelSpec]] = []
+#: Counts the changes of `chosen`: a kernel that was found before one must not be kept after it.
+generation = 0
 
 
 class fallback:
@@ -46,8 +54,18 @@ class fallback:
 
 def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     """The kernel of `op` and where it comes from; DeviceError where there is none, even on the host."""
+    key = op.name, backend.device_type
+    for kernels in reversed(chosen):
+        if key in kernels:
+            return _loaded(kernels[key]), "plugin"
     if defines(backend, op.name):
         return getattr(backend, op.name), "native"
+    if "::" in op.name:
+        from .plugins.choice import own_kernel
+
+        own = own_kernel(plugins.installed(), *key)
+        if own is not None:
+            return _loaded(own), "plugin"
     if hasattr(op.default, "kernels"):  # another op, whose kernel serves for this one, too
         return find(op.default, backend)
     if op.default is not None:
@@ -55,12 +73,24 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     composite = getattr(backend, op.name, None)
     if composite is not None and op.name not in REQUIRED:
         return composite, "composite"
+    from .plugins.choice import sole_kernel
+
+    sole = sole_kernel(plugins.installed(), *key)
+    if sole is not None:
+        return _loaded(sole), "plugin"
     host = _host(backend)
     if host is None or not defines(host, op.name):
         raise DeviceError(
             f"device {backend.device_type!r} has no kernel for {op.name!r}, and neither has the host"
         )
     return _on_host(op.name, getattr(host, op.name), backend), "host"
+
+
+def _loaded(spec: plugins.KernelSpec) -> Kernel:
+    kernel = plugins.load(spec)
+    if not callable(kernel):
+        raise PluginError(f"{spec.what}: {spec.target!r} is {kernel!r}: name a function of raw arrays")
+    return kernel
 
 
 def _host(backend: Backend) -> Backend | None:

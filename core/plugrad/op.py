@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, quiet, saved
+from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, plugins, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, follow, made, wrap
@@ -121,17 +121,25 @@ class Op:
             if backend.is_transform:
                 levels.check_thread(array_type)
                 return backend.kernel(self)
-            self.kernels[array_type] = kernels.find(self, backend)[0]
-            return self.kernels[array_type]
+            while True:
+                before = kernels.generation
+                found = self.kernels[array_type] = kernels.find(self, backend)[0]
+                if kernels.generation == before:
+                    return found
+                self.kernels.pop(array_type, None)  # another thread chose others meanwhile
 
     def writer(self, array_type: type) -> Callable[..., Any]:
         """The kernel with one more argument: the array, of the result's shape and dtype, to write it into."""
         try:
             return self.writers[array_type]
         except KeyError:
-            writer = backends.BY_ARRAY[array_type].writer(self.kernel(array_type))
-            self.writers[array_type] = writer
-            return writer
+            while True:
+                before = kernels.generation
+                writer = backends.BY_ARRAY[array_type].writer(self.kernel(array_type))
+                self.writers[array_type] = writer
+                if kernels.generation == before:
+                    return writer
+                self.writers.pop(array_type, None)
 
     def positional(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
         """The parameters that `args` leaves open, in their order."""
@@ -445,6 +453,18 @@ class Op:
             **dict(zip(self.params, params, strict=True)),
         }
         return self.formulas[name](*(known[k] for k in self.saves.formulas[name].names))
+
+
+def forget_kernels() -> None:
+    """Let every op look for its kernels anew, since there are others to be found."""
+    kernels.generation += 1
+    for op in list(OPS.values()):
+        if isinstance(op, Op):
+            op.kernels.clear()
+            op.writers.clear()
+
+
+plugins.ON_REGISTER.append(forget_kernels)
 
 
 def _run(kernel: Callable[..., Any], *args: Any) -> Any:

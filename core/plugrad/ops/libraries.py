@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from .. import plugins
-from ..errors import PluginError
+from ..errors import PluginError, PluginWarning
 from ..op import OPS, Composite, Op
-from ..plugins import OpSpec
+from ..plugins import KernelSpec, OpSpec
+from ..plugins.registry import STAGES
 
 
 class Library:
@@ -87,11 +89,14 @@ def _loaded(spec: OpSpec) -> Callable[..., Any]:
                 del OPS[name]
         raise
     if isinstance(target, Op | Composite):
+        if isinstance(target, Composite):
+            _warn_of_kernels(spec, target)
         if target.name != spec.name:
             raise PluginError(
                 f"{spec.what}: {spec.target!r} is {target!r}: declare it under the name that the plugin's spec gives"
             )
         return target
+    _warn_of_kernels(spec, target)
     if isinstance(target, type) and hasattr(target, "apply"):
         return FunctionOp(spec.name, target)
     if isinstance(target, type) or not callable(target):
@@ -100,3 +105,16 @@ def _loaded(spec: OpSpec) -> Callable[..., Any]:
             "or a function of tensors"
         )
     return target
+
+
+def _warn_of_kernels(spec: OpSpec, target: object) -> None:
+    """Say so where a plugin offers kernels for what has none."""
+    for record in plugins.installed().known(*STAGES):
+        for kernel in record.offered(KernelSpec):
+            if kernel.op == spec.name:
+                warnings.warn(
+                    f"{record.title}: its {kernel.what} is never used, since {target!r} is no op of one node: "
+                    "declare it with formulas",
+                    PluginWarning,
+                    stacklevel=4,
+                )

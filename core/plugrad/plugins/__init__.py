@@ -16,6 +16,7 @@ or ``*`` for all of other distributions; ``PLUGRAD_PLUGINS`` the names of the on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _HOMES = {
     "PluginRecord": "loader",
     "Registry": "registry",
 }
+
+#: Called after a plugin was registered by hand: to forget what was found without it.
+ON_REGISTER: list[Callable[[], None]] = []
 
 #: Names in `plugrad.ops` that are no operator libraries; filled there.
 RESERVED_LIBRARIES: set[str] = set()
@@ -87,7 +91,10 @@ def records() -> list[PluginRecord]:
 
 def register(plugin: object) -> PluginRecord:
     """Add a plugin, a module or an object, by hand; raises PluginError where it cannot be used."""
-    return installed().register(plugin)
+    record = installed().register(plugin)
+    for function in ON_REGISTER:
+        function()
+    return record
 
 
 def load(spec: Spec) -> object:

@@ -26,6 +26,9 @@ from .specs import RESERVED_DEVICES, BackendSpec, CheckSpec, CommandSpec, Kernel
 STAGES = ("by hand", "own", "others")
 """Where a look-up asks, in this order; the first stage with an answer ends it, so later ones stay unread."""
 
+BY_HAND = "registered by hand"
+"""What stands for the distribution of a plugin that a program registered itself."""
+
 S = TypeVar("S", bound=Spec)
 E = TypeVar("E", bound=RuntimeError)
 
@@ -107,12 +110,16 @@ class Registry:
 
     def is_contested(self, name: str) -> bool:
         """Whether several of the plugins read so far offer an operator; reads none."""
+        for stage in STAGES:
+            claims = [spec for r in self.known(stage) for spec in r.offered(OpSpec) if spec.name == name]
+            if claims:
+                return len(claims) > 1
+        return False
+
+    def known(self, *stages: str) -> list[PluginRecord]:
+        """The plugins of some stages that were read so far; reads none."""
         with self._lock:
-            return any(
-                sum(spec.name == name for r in self._stages[stage] for spec in r.offered(OpSpec)) > 1
-                for stage in STAGES
-                if stage in self._stages
-            )
+            return [record for stage in stages for record in self._stages.get(stage, ())]
 
     def op_specs(self, all: bool = False) -> list[OpSpec]:
         """The operators of plugrad's own plugins; with ``all`` those of every plugin."""
@@ -137,13 +144,11 @@ class Registry:
 
     def kernels_for(self, op: str, device_type: str) -> list[tuple[KernelSpec, PluginRecord]]:
         """Every plugin's kernel of an operator for a device type, and the plugin; reads all plugins."""
-        with self._lock:
-            return [
-                (spec, record)
-                for record in self._read(*STAGES)
-                for spec in record.offered(KernelSpec)
-                if (spec.op, spec.device_type) == (op, device_type)
-            ]
+        return [
+            (spec, record)
+            for spec, record in self._with_plugins(KernelSpec)
+            if (spec.op, spec.device_type) == (op, device_type)
+        ]
 
     # --- the rest -------------------------------------------------------------------------------------------
 
@@ -157,8 +162,12 @@ class Registry:
 
     def records(self) -> list[PluginRecord]:
         """Every plugin, loaded or not; reads those that were not read yet."""
+        return self.read(*STAGES)
+
+    def read(self, *stages: str) -> list[PluginRecord]:
+        """The plugins of some stages; reads those that were not read yet."""
         with self._lock:
-            return self._read(*STAGES)
+            return self._read(*stages)
 
     def register(self, plugin: object) -> PluginRecord:
         """Add a module or object with hook implementations by hand; raises PluginError where it cannot be.
@@ -167,7 +176,7 @@ class Registry:
         """
         name = getattr(plugin, "__name__", type(plugin).__name__)
         with self._lock:
-            record = self._without_rivals(read_plugin(name, "registered by hand", name, lambda: plugin))
+            record = self._without_rivals(read_plugin(name, BY_HAND, name, lambda: plugin))
             if record.state != "loaded":
                 raise PluginError(str(record)) from record.error
             if record.rejected:
