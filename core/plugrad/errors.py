@@ -29,3 +29,7 @@ class InPlaceError(RuntimeError):
 
 class GradcheckError(RuntimeError):
     """An analytical derivative that disagrees with the numerical one."""
+
+
+class OpCheckError(AssertionError):
+    """An op that is not what an op has to be: see `plugrad.testing.opcheck`."""

@@ -95,6 +95,9 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join([*self.inputs, *self.params])})>"
 
+    def __reduce__(self) -> Any:
+        return _named, (self.name,)  # copies and pickles are the op itself
+
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Run the kernel on raw arrays, record on tensors."""
         first = args[0][0] if self.variadic else args[0]
@@ -582,6 +585,17 @@ class Composite:
 
     def __repr__(self) -> str:
         return f"<composite {self.name}>"
+
+    def __reduce__(self) -> Any:
+        return _named, (self.name,)
+
+
+def _named(name: str) -> Op | Composite:
+    """The op of a pickle."""
+    try:
+        return OPS[name]
+    except KeyError:
+        raise LookupError(f"op {name!r} is not declared: import the package that declares it first") from None
 
 
 def composite(name: str) -> Callable[[Callable[..., Any]], Composite]:

@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from .kit.engine import conformance as conformance
     from .kit.report import Report as Report
     from .kit.report import Result as Result
+    from .opchecks.opcheck import opcheck as opcheck
+    from .opchecks.report import OpReport as OpReport
+    from .rows import In as In
+    from .rows import S as S
+    from .rows import Sample as Sample
+    from .tolerances import TOLERANCES as TOLERANCES
 
 #: Imported at first use, from the modules that define them: pytest is needed for `Conformance` alone.
 _HOMES = {
@@ -17,6 +23,12 @@ _HOMES = {
     "conformance": "kit.engine",
     "Report": "kit.report",
     "Result": "kit.report",
+    "opcheck": "opchecks.opcheck",
+    "OpReport": "opchecks.report",
+    "In": "rows",
+    "S": "rows",
+    "Sample": "rows",
+    "TOLERANCES": "tolerances",
 }
 
 
