@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..errors import OpCheckError as OpCheckError
     from .kit.cases import Conformance as Conformance
     from .kit.engine import conformance as conformance
     from .kit.report import Report as Report
@@ -25,6 +26,7 @@ _HOMES = {
     "Result": "kit.report",
     "opcheck": "opchecks.opcheck",
     "OpReport": "opchecks.report",
+    "OpCheckError": "opchecks.opcheck",
     "In": "rows",
     "S": "rows",
     "Sample": "rows",

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import creation
-from ..backend import for_device
-from ..device import device as as_device
-from ..dtypes import float64
-from ..engine import grad
-from ..function import Function
-from ..graph import Variable
-from ..op import Composite, Op
+from ... import creation, ops
+from ...backend import for_device
+from ...device import device as as_device
+from ...dtypes import float64
+from ...engine import grad
+from ...function import Function
+from ...graph import Variable
+from ...op import Composite, Op
+from ..rows.row import In
 from .report import Fault
-from .rows.row import In
 
 
 class Subject:
@@ -28,7 +28,7 @@ class Subject:
         self.op: Op | None = target if isinstance(target, Op) else None
         self.function = target if isinstance(target, type) and issubclass(target, Function) else None
         if isinstance(target, (Op, Composite)):
-            self.name, self.expression = target.name, f"plugrad.op.OPS[{target.name!r}]"
+            self.name, self.expression = target.name, _expression(target)
         elif callable(target):
             self.name = getattr(target, "__name__", type(target).__name__)
             self.expression = f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', '?')}"
@@ -60,6 +60,14 @@ class Subject:
         parameters = list(inspect.signature(target).parameters.values())[skipped:]
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         return [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
+
+
+def _expression(op: Op | Composite) -> str:
+    """Python that an op is the value of."""
+    if "::" in op.name:
+        return "plugrad.ops." + op.name.replace("::", ".")
+    names = [name for name, value in vars(ops).items() if value is op]
+    return f"plugrad.ops.{names[0]}" if names else f"OPS[{op.name!r}]"
 
 
 class _Slot:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import creation, quiet
-from ..backend import BY_ARRAY
-from ..engine import grad
-from ..errors import DeviceError
-from ..modes import inference_mode, no_grad
-from ..op import OPS, Composite, Op
-from .checks import agree, attempt, check, composite_of, host_of, hosts, kernel_of, results
-from .op_calls import Case, host
+from ... import creation, quiet
+from ...backend import BY_ARRAY
+from ...engine import grad
+from ...errors import DeviceError
+from ...modes import inference_mode, no_grad
+from ...op import OPS, Composite, Op
+from .calls import Case, host
+from .checks import agree, attempt, check, composite_of, host_of, hosts, kernel_of, results, same_function
 from .report import Fault, Inapplicable
 
 # --- declaration and values -----------------------------------------------------------------------------------
@@ -94,11 +94,7 @@ def check_composite(case: Case, options: dict[str, Any]) -> str | None:
     kernel, default = kernel_of(case)[0], composite_of(op, backend)
     if default is None:
         raise Inapplicable("it has no default")
-    if (
-        kernel is default
-        or kernel == default
-        or getattr(kernel, "func", kernel) is getattr(default, "func", 0)
-    ):
+    if same_function(kernel, default):
         raise Inapplicable(f"{case.subject.device} has no other kernel than the default")
     operands, params = case.raw_arguments(case.tensors())
     try:

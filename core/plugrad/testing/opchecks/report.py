@@ -47,7 +47,7 @@ class Check:
         return "\n".join(lines)
 
 
-class Report:
+class OpReport:
     """The checks of one op on one device, by name: `report["gradcheck"].status`; `report.ok`, `report.failed`."""
 
     def __init__(self, op: str, device: str, checks: list[Check]) -> None:

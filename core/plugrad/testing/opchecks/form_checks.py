@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import creation, dtypes, quiet
+from ... import creation, dtypes, quiet
+from ..tolerances import difference
+from .calls import Case, host, noise
 from .checks import agree, attempt, check, composite_of, host_of, hosts, kernel_of, results
-from .op_calls import Case, host, noise
 from .report import Fault, Inapplicable
-from .tolerances import difference
 
 # --- layouts and shapes -----------------------------------------------------------------------------------------
 

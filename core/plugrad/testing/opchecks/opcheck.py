@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import OpCheckError
+from ...errors import OpCheckError
 
 # isort: off
 # They declare their checks, in the order in which they are made.
 from . import value_checks, form_checks, derivative_checks  # noqa: F401
 
 # isort: on
+from .calls import Case, Subject
 from .checks import CHECKS
-from .op_calls import Case, Subject
-from .report import Check, Fault, Inapplicable, Report
+from .report import Check, Fault, Inapplicable, OpReport
 from .samples import cases
 
 
@@ -36,8 +36,8 @@ def opcheck(
     atol: float | None = None,
     seed: int = 0,
     raise_exception: bool = True,
-) -> Report:
-    """Check an `Op`, a `Composite`, a `Function` subclass or a function of tensors on sample calls; returns a `Report`.
+) -> OpReport:
+    """Check an `Op`, a `Composite`, a `Function` subclass or a function of tensors on sample calls; returns a `OpReport`.
 
     `samples` are the arguments of one call, or tuples of them for several; `plugrad.testing.S(x, axis=0)` names
     arguments. Tensors are copied to `device`, and made float64 where it has that. Derivatives are taken by the tensors that
@@ -75,7 +75,7 @@ def opcheck(
             checks.append(_made(name, found, options, reference))
             if name == "call" and checks[-1].status == "failed":
                 broken = name
-    report = Report(subject.name, str(subject.device), checks)
+    report = OpReport(subject.name, str(subject.device), checks)
     if raise_exception and not report.ok:
         raise OpCheckError(report.summary(only_failed=True))
     return report

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .op_calls import Case, Subject
-from .rows.row import Sample
+from ..rows.row import Sample
+from .calls import Case, Subject
 
 
 def cases(subject: Subject, samples: tuple[Any, ...], domain: Any, seed: int) -> Iterator[Case]:
     """The calls to look at: those given, or drawn."""
     if not samples and domain is None and not subject.elementwise and subject.op is not None:
-        from .rows import ROWS
+        from ..rows import ROWS
 
         samples = tuple(s for row in ROWS if row.op == subject.op.name for s in row.samples)
     if not samples:

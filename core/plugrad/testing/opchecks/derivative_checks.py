@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from .. import creation, dtypes
-from ..autograd.gradcheck import gradcheck, gradgradcheck
-from ..autograd.gradient_checks import check_batched_backward
-from ..autograd.jacobian_checks import Problem
-from ..dtypes import FLOAT
-from ..engine import backward, grad
-from ..errors import GradcheckError
-from ..explanation import explain
-from ..function import Function
-from ..function_node import FunctionCtx
-from ..graph import Node, Port, Variable
-from ..strict import saved
-from ..transforms.batched import fallbacks
-from ..transforms.vmap import vmap
+from ... import creation, dtypes
+from ...autograd.gradcheck import gradcheck, gradgradcheck
+from ...autograd.gradient_checks import check_batched_backward
+from ...autograd.jacobian_checks import Problem
+from ...dtypes import FLOAT
+from ...engine import backward, grad
+from ...errors import GradcheckError
+from ...explanation import explain
+from ...function import Function
+from ...function_node import FunctionCtx
+from ...graph import Node, Port, Variable
+from ...strict import saved
+from ...transforms.batched import fallbacks
+from ...transforms.vmap import vmap
+from .calls import Case, host, noise
 from .checks import agree, check, hosts
-from .op_calls import Case, host, noise
 from .report import Fault, Inapplicable
 
 #: Above so many numbers in a sample derivatives are compared along one random direction only.

@@ -1,0 +1,1 @@
+"""What `plugrad.testing.opcheck` is made of."""
