@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from . import optim as optim
     from . import testing as testing
     from . import utils as utils
+    from .elementwise_kernels import elementwise_kernel as elementwise_kernel
     from .explanation import explain as explain
     from .kernels import fallback as fallback
     from .vendors import use_kernels as use_kernels
@@ -125,6 +126,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.explanation").explain
     if name == "fallback":
         return importlib.import_module(f"{__name__}.kernels").fallback
+    if name == "elementwise_kernel":
+        return importlib.import_module(f"{__name__}.elementwise_kernels").elementwise_kernel
     if name == "use_kernels":
         return importlib.import_module(f"{__name__}.vendors").use_kernels
     if name in ("func", "linalg", "nn", "optim", "testing", "utils"):

@@ -71,7 +71,8 @@ class Formula:
 def on_raw_arrays(formula: Any) -> Any:
     """`formula`, with the ops that it names itself replaced by their `raw` functions: a frame less for each."""
     names, known = formula.__code__.co_names, formula.__globals__
-    ops = {n: known[n].raw for n in names if hasattr(known.get(n), "kernels")}
+    # An op has both; the module `plugrad`, which a formula may name, too, has a submodule of the first name.
+    ops = {n: known[n].raw for n in names if hasattr(known.get(n), "kernels") and hasattr(known[n], "raw")}
     if not ops:
         return formula
     return FunctionType(formula.__code__, {**known, **ops}, formula.__name__, None, formula.__closure__)

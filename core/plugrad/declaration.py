@@ -37,9 +37,7 @@ def op(
     >>> plugrad.ops.docs.logistic is logistic
     True
     """
-    from .plugins.specs import OpSpec
-
-    OpSpec(name, "declared.here:op")  # which says what a name must be
+    _check_name(name)
     if kind is not None and kind not in KINDS:
         raise ValueError(f"op {name!r}: kind is {kind!r}: give one of {', '.join(map(repr, KINDS))}")
     options = {key: value for key, value in given.items() if key in _OPTIONS}
@@ -70,6 +68,12 @@ def op(
         return made
 
     return declare
+
+
+def _check_name(name: str) -> None:
+    from .plugins.specs import OpSpec
+
+    OpSpec(name, "declared.here:op")  # which says what a name must be
 
 
 def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, Any]]:

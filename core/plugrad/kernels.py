@@ -66,6 +66,10 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
         own = own_kernel(plugins.installed(), *key)
         if own is not None:
             return _loaded(own), "plugin"
+    if op.kernel_for is not None:
+        made = op.kernel_for(backend)
+        if made is not None:
+            return made, "native"
     if hasattr(op.default, "kernels"):  # another op, whose kernel serves for this one, too
         return find(op.default, backend)
     if op.default is not None:
@@ -79,6 +83,8 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     if sole is not None:
         return _loaded(sole), "plugin"
     host = _host(backend)
+    if host is not None and op.kernel_for is not None:
+        return _on_host(op.name, op.kernel_for(host), backend), "host"
     if host is None or not defines(host, op.name):
         raise DeviceError(
             f"device {backend.device_type!r} has no kernel for {op.name!r}, and neither has the host"

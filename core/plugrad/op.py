@@ -74,6 +74,8 @@ class Op:
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.writers: dict[type, Callable[..., Any]] = {}
         self.default = default
+        #: Makes the kernel for a backend, None where that cannot; of an op that is given as source.
+        self.kernel_for: Callable[[backends.Backend], Callable[..., Any] | None] | None = None
         self._promotions: dict[Any, Any] = {}
         #: The op on tensors.
         self.call: Callable[..., Any] = self._first_call

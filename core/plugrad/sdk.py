@@ -10,6 +10,7 @@ from . import dtypes
 from .array_api import ArrayAPIBackend
 from .contract import REQUIRED, Backend
 from .declaration import op
+from .elementwise_kernels import elementwise_kernel
 from .function import Function
 from .op import Op, composite, elementwise, linear, multilinear, operator
 from .plugins import BackendSpec, CheckSpec, CommandSpec, KernelSpec, OpSpec, hookimpl
@@ -28,6 +29,7 @@ __all__ = [
     "composite",
     "dtypes",
     "elementwise",
+    "elementwise_kernel",
     "hookimpl",
     "linear",
     "multilinear",
