@@ -20,8 +20,8 @@ class Array:
 
     __array_ufunc__ = None  # NumPy's operators refuse
 
-    def __init__(self, values: Any) -> None:
-        self.values = np.asarray(values)
+    def __init__(self, values: Any, base: Any = None) -> None:
+        self.values, self.base = np.asarray(values), base
 
     shape = property(lambda self: self.values.shape)
     dtype = property(lambda self: self.values.dtype)
@@ -79,9 +79,20 @@ def _wrapped(kernel: Any, array: type[Array]) -> Any:
 
     def wrapped(*args: Any) -> Any:
         y = kernel(*unwrap(args))
-        return [array(e) for e in y] if isinstance(y, (list, tuple)) else array(y)
+        return [wrap(e, args) for e in y] if isinstance(y, (list, tuple)) else wrap(y, args)
+
+    def wrap(y: Any, args: Any) -> Array:
+        first = args[0] if args else None
+        if isinstance(first, Array) and isinstance(y, np.ndarray) and np.may_share_memory(y, first.values):
+            return view(array, y, first)
+        return array(y)
 
     return wrapped
+
+
+def view(array: type[Array], values: np.ndarray, of: Array) -> Array:
+    """An array over a part of the memory of another one, which says whose memory it is."""
+    return array(values, of if of.base is None else of.base)
 
 
 class FakeBackend(Backend):
@@ -121,7 +132,12 @@ class FakeBackend(Backend):
         return self.array_type(np.array(raw.values, order="C"))
 
     def alias(self, raw: Array) -> Array:
-        return self.array_type(raw.values)
+        return view(self.array_type, raw.values, raw)
+
+    def rebase(self, raws: list[Array]) -> list[Array]:
+        moved = for_device("cpu").rebase([r.values for r in raws])
+        owner = self.array_type(moved[0].base)
+        return [self.array_type(values, owner) for values in moved]
 
     def strides(self, raw: Array) -> tuple[int, ...]:
         return tuple(s // raw.values.itemsize for s in raw.values.strides)

@@ -79,6 +79,14 @@ class Conformance:
         """Layer 4: every op of the core, values and derivatives."""
         self.verify(conformance_check)
 
+    def test_models(self, conformance_check: Check) -> None:
+        """Layer 5: two small models against stored losses."""
+        self.verify(conformance_check)
+
+    def test_capabilities(self, conformance_check: Check) -> None:
+        """Layer 6: what the backend offers beyond the required; writes, random numbers, threads, fork."""
+        self.verify(conformance_check)
+
     def verify(self, check: Check) -> None:
         """Run a check, and tell pytest what it came to."""
         __tracebackhide__ = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import dtypes
 from . import agreement
 from .agreement import Disagreement
 from .bench import Bench
@@ -87,6 +88,77 @@ def views(bench: Bench) -> None:
         else:
             b.setitem(view, ..., 9.0)
             agreement.values(bench.get(raw), before, f"inplace is false, but after setitem of {name}, x")
+
+
+@check()
+def owners(bench: Bench) -> None:
+    """The `base` of a view, and of a view of a view, is the array that owns the memory."""
+    b = bench.backend
+    if not b.inplace:
+        raise Skip("arrays are never written: nobody asks whose memory they show")
+    raw = b.setitem(b.empty((2, 3), dtypes.float32), ..., 1.0)
+    owner = raw if getattr(raw, "base", None) is None else raw.base
+    views = {
+        "getitem": b.getitem(raw, (1, ...)),
+        "permute_dims": b.permute_dims(raw, (1, 0)),
+        "alias": b.alias(raw),
+    }
+    views["reshape"] = b.reshape(views["alias"], (6,))
+    views["getitem of a getitem"] = b.getitem(views["getitem"], (slice(0, 2), ...))
+    for name, view in views.items():
+        if getattr(view, "base", None) is not owner:
+            raise Disagreement(
+                f"the base of {name} is {_kind(getattr(view, 'base', None))}, expected the array that owns the memory: without "
+                "it a write cannot see who shares it"
+            )
+    fresh = b.add(raw, 1.0)
+    if getattr(fresh, "base", None) is owner:
+        raise Disagreement("the base of add(x, 1.0) is x, whose memory it does not share")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"another {type(value).__qualname__}"
+
+
+@check()
+def rebase(bench: Bench) -> None:
+    """`rebase` moves arrays that share memory to a copy of it, which they share as before; the old memory stays."""
+    b = bench.backend
+    if not b.inplace:
+        raise Skip("arrays are never written: nothing moves")
+    raw = bench.put(numbers((2, 3)))
+    raw = b.copy(raw)
+    olds = [raw, b.getitem(raw, (1, ...)), b.permute_dims(raw, (1, 0))]
+    before = [bench.get(r) for r in olds]
+    news = list(b.rebase(olds))
+    for i, (new, want) in enumerate(zip(news, before, strict=True)):
+        bench.check(new, want, f"rebase, array {i}")
+    b.setitem(news[1], ..., 9.0)
+    for i, (new, key) in enumerate(zip(news, ((1, ...), ..., (..., 1)), strict=True)):
+        want = before[i].copy()
+        want[key] = 9
+        bench.check(new, want, f"after a write to the second array of rebase, array {i}")
+    for i, (old, want) in enumerate(zip(olds, before, strict=True)):
+        agreement.values(bench.get(old), want, f"after a write to an array of rebase, the old array {i}")
+
+
+@check()
+def ownership(bench: Bench) -> None:
+    """`owned` is never true of an array that others know of, `span` reaches over all of an array."""
+    b = bench.backend
+    raw = b.setitem(b.empty((2, 3), dtypes.float32), ..., 1.0)
+    view = b.getitem(raw, (slice(0, 1), ...))
+    if b.owned(raw, 0):
+        raise Disagreement(
+            "owned(x, 0) is true, though the caller refers to x: count who refers to it, or return False"
+        )
+    if b.inplace and b.owned(view, 1000):
+        raise Disagreement("owned is true of a view: its memory is another array's")
+    (start, end), (first, last) = b.span(raw), b.span(view)
+    if not (start < end and max(start, first) < min(end, last)):
+        raise Disagreement(
+            f"span of an array is {(start, end)}, of a view of it {(first, last)}: they must overlap"
+        )
 
 
 @check()
