@@ -216,3 +216,34 @@ def can_view(bench: Bench) -> None:
                 raise Disagreement(
                     f"can_view says that a float32[2, 3] ({name}) takes shape {shape} without a copy, but reshape copies"
                 )
+
+
+@check()
+def results_stay(bench: Bench) -> None:
+    """What a kernel returned is not written by its next call."""
+    b = bench.backend
+    x, y = bench.put(numbers((3, 3))), bench.put(numbers((3, 3)) + 10)
+    index = bench.put(bench.fitted(np.array([2, 0, 1])))
+    calls: dict[str, tuple[Any, Any]] = {
+        name: ((x,), (y,))
+        for name in ("negative", "exp", "sqrt", "sin", "tanh", "abs", "floor", "logical_not")
+    }
+    calls |= {
+        name: ((x, y), (y, y))
+        for name in ("add", "subtract", "multiply", "divide", "pow", "maximum", "less", "matmul")
+    }
+    calls |= {name: ((x, (0,), False), (y, (0,), False)) for name in ("sum", "max")}
+    calls |= {
+        "argmax": ((x, 0, False), (b.negative(x), 0, False)),
+        "where": ((b.less(x, 4.0), x, y), (b.less(x, 2.0), y, x)),
+        "take": ((x, index, 0), (y, index, 0)),
+        "index_add": ((x, x, index, 0), (y, y, index, 0)),
+        "astype": ((x, dtypes.int32 if bench.has(dtypes.int32) else dtypes.int64), (y, dtypes.bool_)),
+    }
+    for name, (one, two) in calls.items():
+        result = bench.as_array(getattr(b, name)(*one), name)
+        before = bench.get(result)
+        getattr(b, name)(*two)
+        agreement.values(
+            bench.get(result), before, f"after another call of {name}, the result of the first one"
+        )
