@@ -134,7 +134,8 @@ def rebase(bench: Bench) -> None:
     for i, (new, want) in enumerate(zip(news, before, strict=True)):
         bench.check(new, want, f"rebase, array {i}")
     b.setitem(news[1], ..., 9.0)
-    for i, (new, key) in enumerate(zip(news, ((1, ...), ..., (..., 1)), strict=True)):
+    written: list[Any] = [1, ..., (..., 1)]
+    for i, (new, key) in enumerate(zip(news, written, strict=True)):
         want = before[i].copy()
         want[key] = 9
         bench.check(new, want, f"after a write to the second array of rebase, array {i}")
