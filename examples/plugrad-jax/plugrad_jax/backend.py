@@ -21,13 +21,21 @@ class JaxBackend(ArrayAPIBackend):
         jax.block_until_ready(jnp.zeros(()))
 
     def setitem(self, raw, key, value):
-        return raw.at[key].set(value)
+        return raw.at[key].set(jnp.asarray(value, raw.dtype))
 
     def index_add(self, x, source, indices, axis):
-        return x.at[(slice(None),) * axis + (indices,)].add(source)
+        return _added(x, (slice(None),) * axis + (indices,), source)
+
+    def complex(self, a, b):
+        return jax.lax.complex(a, b)
 
     def index_get(self, x, key):
         return x[key]
 
     def embed_add(self, x, key, shape):
-        return jnp.zeros(shape, x.dtype).at[key].add(x)
+        return _added(jnp.zeros(shape, x.dtype), key, x)
+
+
+def _added(x, key, values):
+    """`x` with `values` added at a key; of bools the sum is "or"."""
+    return x.at[key].max(values) if x.dtype == bool else x.at[key].add(values)

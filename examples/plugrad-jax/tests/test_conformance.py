@@ -1,0 +1,9 @@
+"""The whole test file of a backend: the conformance kit."""
+
+from plugrad.testing import Conformance
+
+
+class TestJax(Conformance):
+    """`device("jax")` keeps the contract."""
+
+    device = "jax"
