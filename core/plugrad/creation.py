@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import reduce
 from itertools import chain
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, levels, ops, quiet, storage
+from . import dtypes, levels, ops, plugins, quiet, storage
 from .backend import for_array, for_device
 from .device import device as Device
 from .dtypes import dtype as Dtype
@@ -20,23 +21,33 @@ from .graph import Variable
 from .graph import made as wrap
 from .size import Size
 
-_default_device = Device("cpu")
+_default_device: Device | None = None  # not asked for yet
 
 
 def get_default_device() -> Device:
-    """The device of new tensors for which none is named: the CPU, unless `set_default_device` changed it."""
+    """The device of new tensors for which none is named: the CPU, unless `set_default_device` changed it.
+
+    The environment variable PLUGRAD_DEFAULT_DEVICE names another one to begin with; "auto": what a plugin proposes.
+    """
+    if _default_device is None:
+        try:
+            set_default_device(os.environ.get("PLUGRAD_DEFAULT_DEVICE") or None)
+        except RuntimeError as error:
+            raise DeviceError(f"the environment variable PLUGRAD_DEFAULT_DEVICE: {error}") from error
     return _default_device
 
 
 def set_default_device(device: Any) -> None:
-    """Make `device` the place of new tensors for which none is named."""
+    """Make `device` the place of new tensors for which none is named; "auto": the one that a plugin proposes, else the CPU."""
     global _default_device
+    if device == "auto":
+        device = plugins.installed().default_device()
     _default_device = Device("cpu" if device is None else device)
 
 
 def place(device: Any) -> Any:
     """The backend of a device as users name it; None is the default device."""
-    d = Device(_default_device if device is None else device)
+    d = Device((_default_device or get_default_device()) if device is None else device)
     return for_device(d.type, d.index)
 
 

@@ -95,7 +95,7 @@ _seed_of_all: int | None = None
 
 def default(device: Any) -> Generator:
     """The default generator of a device."""
-    where = Device(creation._default_device if device is None else device)
+    where = Device(creation.get_default_device() if device is None else device)
     if where not in _default:
         generator = Generator(where)
         if _seed_of_all is not None:
@@ -199,7 +199,7 @@ def _stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
         return default(device).stream
     if not isinstance(generator, Generator):
         raise TypeError(f"{asked}: expected a torch.Generator, found {type(generator).__name__}")
-    where = Device(creation._default_device if device is None else device)
+    where = Device(creation.get_default_device() if device is None else device)
     if generator.device != where:
         raise RuntimeError(
             f"{asked}: expected a {str(where)!r} device type for generator but found {str(generator.device)!r}"
