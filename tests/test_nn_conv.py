@@ -69,15 +69,22 @@ def test_the_kernels_for_any_library_agree_with_the_definition(row: Row, sample:
 
 
 @pytest.mark.parametrize(("row", "sample"), CALLS)
-def test_images_in_blocks(row: Row, sample: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy's kernels take as many images at a time as make so many bytes of columns."""
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_both_layouts_in_blocks(
+    row: Row, sample: Any, last: bool, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy's kernels have two layouts, and take as many images at a time as make so many bytes of columns."""
     from plugrad_backends.numpy import conv as kernels
+    from plugrad_backends.numpy import sliding
 
-    monkeypatch.setattr(kernels, "_BLOCK", 1)
+    monkeypatch.setattr(sliding, "_BLOCK", block)
+    monkeypatch.setattr(kernels, "channels_last", lambda channels, count, groups: last and groups == 1)
     rng = np.random.default_rng(0)
     arrays = [a.make(rng) if isinstance(a, In) else a for a in sample.args]
     found = getattr(kernels.ConvolutionKernels, row.op)(*arrays, *sample.params.values())
     np.testing.assert_allclose(found, row.reference(*arrays, **sample.params), rtol=1e-12, atol=1e-12)
+    assert found.flags.c_contiguous
 
 
 def test_half_precision_sums_in_single() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from plugrad.ops.pool import NO_PADDING, ONES, divisors, first_maximum, one_axis
 
-from .conv import Ints, Pads, counts, inside, meetings, pad
+from .sliding import Ints, Pads, counts, inside, meetings, pad
 
 # --- maxima ---------------------------------------------------------------------------------------------------
 

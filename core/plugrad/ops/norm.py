@@ -1,6 +1,7 @@
 """Normalization over the last axes.
 
-One op rather than a composite: PyTorch's node name is visible, and the body would keep five arrays where this keeps one.
+One op rather than a composite: PyTorch's node name is visible; on small arrays it takes half the time of the body's nine
+ops, forward and backward (on large ones the same); and it keeps one array where the body keeps five.
 """
 
 from __future__ import annotations
