@@ -6,7 +6,7 @@ import mpmath as mp
 
 from .rows import Span, log, row, whole
 
-DEGREE, INSIDE, WEIGHT = whole(0, 9), Span(-1, 1), Span(0.2, 3)
+DEGREE, INSIDE, WEIGHT = whole(1, 30), Span(-1, 1), Span(0.2, 3)
 ENDS = [(0.0, 0.5), (1.0, 0.5), (5.0, 1.0), (5.0, -1.0), (4.0, 0.0)]
 
 ROWS = [
@@ -35,7 +35,7 @@ ROWS = [
         at=[(1.5, 0.5, 2.5, 0.0)],
         rtol=1e-9,
     ),
-    row("hyperu", (Span(0.5, 3), Span(0.5, 3), log(0.1, 20)), mp.hyperu, "x > 0", rtol=1e-8),
+    row("hyperu", (Span(0.5, 3), Span(0.5, 3), log(0.1, 20)), mp.hyperu, "a, b, x > 0", rtol=1e-8),
     row(
         "eval_legendre",
         (DEGREE, INSIDE),

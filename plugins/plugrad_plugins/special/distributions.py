@@ -124,15 +124,13 @@ stdtrit = elementwise("special::stdtrit", "df p", result="float", p=_stdtrit_vjp
 
 def _kolmogorov_slope(x: Any) -> Any:
     """The derivative of the survival function: by one of Jacobi's two series, of which each converges at once."""
-    right = x > 1
-    s, t = where(right, x, 1), where(right, 1, where(x > 0.04, x, 1))
+    right, zero = x > 1, x < 0.04  # where exp(-π²/8x²) is 0
+    s, t = where(right, x, 1), where(right | zero, 1, x)
     tail: Any = sum((-1) ** k * k * k * exp(-2 * k * k * (s * s)) for k in range(1, 6))
     r = math.pi * math.pi / 8 / (t * t)
     head: Any = sum((1 - 2 * j * j * r) * exp(-j * j * r) for j in range(1, 10, 2))
-    left = where(
-        x > 0.04, head * math.sqrt(2 * math.pi) / (t * t), 0
-    )  # exp(-π²/8x²) has no more digits there
-    return where(right, 8 * s * tail, left)
+    left = head * math.sqrt(2 * math.pi) / (t * t)
+    return where(right, 8 * s * tail, where(zero, 0, left))
 
 
 kolmogorov: Op = elementwise(

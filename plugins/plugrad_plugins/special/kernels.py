@@ -5,6 +5,7 @@ Most are SciPy's own, which a name that is not defined here means. The others ha
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,89 @@ def __getattr__(name: str) -> Any:
 def _in_dtype(value: Any, *arguments: Any) -> Any:
     """`value` in the dtype that the arguments have in common."""
     return np.asarray(value).astype(np.result_type(*arguments), copy=False)
+
+
+def _refuse_complex(name: str, *arguments: Any) -> None:
+    for a in arguments:
+        if np.iscomplexobj(a):
+            raise NotImplementedError(
+                f"special::{name} is not implemented for {a.dtype}: it is of real numbers"
+            )
+
+
+def _integers(n: Any) -> Any:
+    return np.asarray(n).astype(np.int64)
+
+
+# --- of integers, which come as floating-point numbers: NaN where one is none -------------------------------
+
+
+def _of_order(f: Any, n: Any, x: Any) -> Any:
+    """A function `f` of an integral order."""
+    _refuse_complex(f.__name__, n, x)
+    order = _integers(n)
+    return _in_dtype(np.where(order == n, f(order, x), np.nan), n, x)
+
+
+def _of_degree(f: Any, n: Any, *rest: Any) -> Any:
+    """A polynomial `f` of degree n: by its recurrence, which keeps more digits than what SciPy has for any degree."""
+    _refuse_complex(f.__name__, n, *rest)
+    degree = _integers(n)
+    value = f(degree, *rest)
+    if not np.all(degree == n):
+        value = np.where(degree == n, value, f(n, *rest))
+    return _in_dtype(value, n, *rest)
+
+
+def _of_trials(f: Any, k: Any, n: Any, p: Any) -> Any:
+    """A distribution function `f` of counts."""
+    _refuse_complex(f.__name__, k, n, p)
+    count, trials = _integers(k), _integers(n)
+    value = f(count if f.__name__.startswith("nb") else count.astype(np.float64), trials, p)
+    return _in_dtype(np.where((count == k) & (trials == n), value, np.nan), k, n, p)
+
+
+spherical_jn = partial(_of_order, _scipy.spherical_jn)
+spherical_yn = partial(_of_order, _scipy.spherical_yn)
+spherical_in = partial(_of_order, _scipy.spherical_in)
+spherical_kn = partial(_of_order, _scipy.spherical_kn)
+expn = partial(_of_order, _scipy.expn)
+pdtri = partial(_of_order, _scipy.pdtri)
+eval_hermite = partial(_of_order, _scipy.eval_hermite)
+eval_hermitenorm = partial(_of_order, _scipy.eval_hermitenorm)
+
+eval_legendre = partial(_of_degree, _scipy.eval_legendre)
+eval_chebyt = partial(_of_degree, _scipy.eval_chebyt)
+eval_chebyu = partial(_of_degree, _scipy.eval_chebyu)
+eval_gegenbauer = partial(_of_degree, _scipy.eval_gegenbauer)
+eval_jacobi = partial(_of_degree, _scipy.eval_jacobi)
+eval_laguerre = partial(_of_degree, _scipy.eval_laguerre)
+eval_genlaguerre = partial(_of_degree, _scipy.eval_genlaguerre)
+
+bdtr = partial(_of_trials, _scipy.bdtr)
+bdtrc = partial(_of_trials, _scipy.bdtrc)
+nbdtr = partial(_of_trials, _scipy.nbdtr)
+nbdtrc = partial(_of_trials, _scipy.nbdtrc)
+
+# --- one of several results ---------------------------------------------------------------------------------
+
+
+def _result(f: Any, i: int, x: Any) -> Any:
+    return f(x)[i]
+
+
+airy_ai = partial(_result, _scipy.airy, 0)
+airy_ai_prime = partial(_result, _scipy.airy, 1)
+airy_bi = partial(_result, _scipy.airy, 2)
+airy_bi_prime = partial(_result, _scipy.airy, 3)
+fresnel_s = partial(_result, _scipy.fresnel, 0)
+fresnel_c = partial(_result, _scipy.fresnel, 1)
+si = partial(_result, _scipy.sici, 0)
+ci = partial(_result, _scipy.sici, 1)
+shi = partial(_result, _scipy.shichi, 0)
+chi = partial(_result, _scipy.shichi, 1)
+
+# --- the rest -----------------------------------------------------------------------------------------------
 
 
 def polygamma(n: Any, x: Any) -> Any:
@@ -45,114 +129,3 @@ def sinc(x: Any) -> Any:
     """sin(πx)/(πx)."""
     _refuse_complex("sinc", x)
     return np.sinc(x)
-
-
-def spherical_jn(n: Any, x: Any) -> Any:
-    """The spherical Bessel function j of integral order."""
-    return _of_order(_scipy.spherical_jn, n, x)
-
-
-def spherical_yn(n: Any, x: Any) -> Any:
-    """The spherical Bessel function y of integral order."""
-    return _of_order(_scipy.spherical_yn, n, x)
-
-
-def spherical_in(n: Any, x: Any) -> Any:
-    """The modified spherical Bessel function i of integral order."""
-    return _of_order(_scipy.spherical_in, n, x)
-
-
-def spherical_kn(n: Any, x: Any) -> Any:
-    """The modified spherical Bessel function k of integral order."""
-    return _of_order(_scipy.spherical_kn, n, x)
-
-
-def eval_hermite(n: Any, x: Any) -> Any:
-    """The physicists' Hermite polynomial of degree n."""
-    return _of_order(_scipy.eval_hermite, n, x)
-
-
-def eval_hermitenorm(n: Any, x: Any) -> Any:
-    """The probabilists' Hermite polynomial of degree n."""
-    return _of_order(_scipy.eval_hermitenorm, n, x)
-
-
-def _refuse_complex(name: str, *arguments: Any) -> None:
-    for a in arguments:
-        if np.iscomplexobj(a):
-            raise NotImplementedError(
-                f"special::{name} is not implemented for {a.dtype}: it is of real numbers"
-            )
-
-
-def _of_order(f: Any, n: Any, x: Any) -> Any:
-    """`f` for a floating-point array of orders, NaN where one is not an integer."""
-    _refuse_complex(f.__name__, n, x)
-    order = np.asarray(n).astype(np.int64)
-    return _in_dtype(np.where(order == n, f(order, x), np.nan), n, x)
-
-
-def airy_ai(x: Any) -> Any:
-    """Airy's Ai."""
-    return _scipy.airy(x)[0]
-
-
-def airy_ai_prime(x: Any) -> Any:
-    """The derivative of Airy's Ai."""
-    return _scipy.airy(x)[1]
-
-
-def airy_bi(x: Any) -> Any:
-    """Airy's Bi."""
-    return _scipy.airy(x)[2]
-
-
-def airy_bi_prime(x: Any) -> Any:
-    """The derivative of Airy's Bi."""
-    return _scipy.airy(x)[3]
-
-
-def fresnel_s(x: Any) -> Any:
-    """Fresnel's sine integral."""
-    return _scipy.fresnel(x)[0]
-
-
-def fresnel_c(x: Any) -> Any:
-    """Fresnel's cosine integral."""
-    return _scipy.fresnel(x)[1]
-
-
-def si(x: Any) -> Any:
-    """The sine integral."""
-    return _scipy.sici(x)[0]
-
-
-def ci(x: Any) -> Any:
-    """The cosine integral."""
-    return _scipy.sici(x)[1]
-
-
-def shi(x: Any) -> Any:
-    """The hyperbolic sine integral."""
-    return _scipy.shichi(x)[0]
-
-
-def chi(x: Any) -> Any:
-    """The hyperbolic cosine integral."""
-    return _scipy.shichi(x)[1]
-
-
-def bdtr(k: Any, n: Any, p: Any) -> Any:
-    """The binomial distribution function; its number of trials is an integer."""
-    return _of_trials(_scipy.bdtr, k, n, p)
-
-
-def bdtrc(k: Any, n: Any, p: Any) -> Any:
-    """Its complement."""
-    return _of_trials(_scipy.bdtrc, k, n, p)
-
-
-def _of_trials(f: Any, k: Any, n: Any, p: Any) -> Any:
-    _refuse_complex(f.__name__, k, n, p)
-    trials = np.asarray(n).astype(np.int64)
-    return _in_dtype(np.where(trials == n, f(k, trials, p), np.nan), k, n, p)
