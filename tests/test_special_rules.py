@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 import plugrad as torch
-from plugrad.op import OPS
 from tests.special import ROWS, Row, op_of, table
 from tests.test_special import EACH, columns, leaves
 
@@ -162,7 +163,10 @@ def test_nan_is_passed_on(row: Row) -> None:
 
 @pytest.mark.parametrize("name", ["expn", "pdtri", "spherical_jn", "eval_hermite"])
 def test_an_order_that_is_no_integer_gives_nan(name: str) -> None:
-    assert torch.isnan(OPS[f"special::{name}"](torch.tensor([1.5, 2.0]), 0.5)).tolist() == [True, False]
+    assert torch.isnan(getattr(torch.ops.special, name)(torch.tensor([1.5, 2.0]), 0.5)).tolist() == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,13 +188,34 @@ def test_an_argument_without_derivative_raises(row: Row, name: str) -> None:
         assert not y.requires_grad
 
 
+def test_without_scipy_the_error_says_what_to_install() -> None:
+    program = """
+import sys
+sys.modules["scipy"] = None
+import plugrad, plugrad_plugins.special
+if not plugrad.plugins.installed().library("special"):
+    plugrad.plugins.register(plugrad_plugins.special)
+x = plugrad.tensor([2.0], requires_grad=True)
+try:
+    plugrad.ops.special.gammaln(x)
+except plugrad.errors.PluginError as error:
+    print(error)
+print(plugrad.ops.special.carlson(x, x, x, x))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    error, value = run.stdout.splitlines()
+    assert error.startswith("kernel of 'special::gammaln' for device 'cpu'")
+    assert 'special functions need SciPy: pip install "plugrad[scipy]"' in error
+    assert value == "tensor([1.4142], grad_fn=<CarlsonBackward0>)"
+
+
 REAL = [row for row in ROWS if not row.complex_orders and row.name != "digamma"]
 
 
 def test_the_derivative_of_complex_digamma_refuses() -> None:
     z = torch.tensor(1 + 1j, requires_grad=True)
     with pytest.raises(NotImplementedError, match=r"special::polygamma is not implemented for .*complex64"):
-        abs(OPS["special::digamma"](z)).backward()
+        abs(torch.ops.special.digamma(z)).backward()
 
 
 @pytest.mark.parametrize("row", REAL, ids=lambda row: row.name)
