@@ -225,5 +225,13 @@ def test_what_is_not_right_for_complex_numbers_refuses_them(row: Row) -> None:
         run(row, *inputs)
 
 
+def test_a_name_that_is_not_there_is_answered_with_near_ones() -> None:
+    with pytest.raises(
+        AttributeError, match=r"plugrad knows .*'special::gammaincc'.* more of 'special'"
+    ) as caught:
+        _ = torch.ops.special.gammaincx
+    assert len(str(caught.value)) < 400
+
+
 def test_the_table_of_the_docs_is_that_of_the_plugin() -> None:
     assert table.PAGE.read_text(encoding="utf-8") == table.page(), "run python -m tests.special.table"

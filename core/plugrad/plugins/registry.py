@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
 import warnings
@@ -103,9 +104,13 @@ class Registry:
             if spec is not None:
                 return spec
             library = name.partition("::")[0]
-            names = [repr(spec.name) for spec in self._offered(OpSpec, STAGES)]
-            known = [known for known in names if known.startswith(f"'{library}::")]
-            known_text = ", ".join(known) or f"no operator of {library!r}"
+            known = [s.name for s in self._offered(OpSpec, STAGES) if s.name.startswith(f"{library}::")]
+            if len(known) > 12:  # a library may have hundreds: those whose names are near, or the first few
+                near = difflib.get_close_matches(name, known, n=6) or known[:6]
+                rest = f" and {len(known) - len(near)} more of {library!r}"
+            else:
+                near, rest = known, ""
+            known_text = (", ".join(map(repr, near)) or f"no operator of {library!r}") + rest
             raise self._unknown(PluginError, f"operator {name!r}", known_text, STAGES)
 
     def is_contested(self, name: str) -> bool:

@@ -1,0 +1,7 @@
+"""The snippets of these pages know the plugins of this checkout, also where it was installed before they were there."""
+
+import plugrad
+import plugrad_plugins.special
+
+if not plugrad.plugins.installed().library("special"):
+    plugrad.plugins.register(plugrad_plugins.special)
