@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .answer import Answer as Answer
 
-FAMILIES = ("plugins", "devices", "ops", "doctor", "new")
+FAMILIES = ("plugins", "devices", "ops", "conformance", "doctor", "new")
 """The modules that hold commands, in the order of the help."""
 
 EPILOG = """\

@@ -7,7 +7,18 @@ named like the op (`plugrad ops --missing banana` lists them) takes its place wh
 
 import numpy as np
 
+from plugrad.errors import DeviceError
 from plugrad.sdk import Backend, dtypes
+
+#: plugrad's dtypes that the device computes in, and what your library calls them.
+DTYPES = {
+    dtypes.bool_: np.bool_,
+    dtypes.uint8: np.uint8,
+    dtypes.int32: np.int32,
+    dtypes.int64: np.int64,
+    dtypes.float32: np.float32,
+    dtypes.float64: np.float64,
+}
 
 
 class Array(np.ndarray):
@@ -40,7 +51,9 @@ class BananaBackend(Backend):
         return np.array(raw)
 
     def empty(self, shape, dtype):
-        return array(np.empty(shape, dtype.numpy))
+        if dtype not in DTYPES:
+            raise DeviceError(f"device 'banana' has no {dtype.name}")
+        return array(np.empty(shape, DTYPES[dtype]))
 
     def synchronize(self):
         pass
@@ -65,7 +78,7 @@ class BananaBackend(Backend):
         return array(x[key])
 
     def astype(self, x, dtype):
-        return x.astype(dtype.numpy)
+        return x.astype(DTYPES[dtype])
 
     # element by element
 
@@ -115,7 +128,12 @@ class BananaBackend(Backend):
         return array(np.true_divide(a, b))
 
     def pow(self, a, b):
-        return array(np.power(a, b))
+        dtype = np.result_type(a, b)
+        if dtype.kind == "f":
+            return array(np.power(a, b))
+        # NumPy refuses negative powers of integers: they are 1 / a**-b, rounded towards 0.
+        rounded = np.where(np.abs(a) == 1, np.power(a, np.abs(b)), 0)
+        return array(np.where(np.less(b, 0), rounded, np.power(a, np.maximum(b, 0))).astype(dtype))
 
     def maximum(self, a, b):
         return array(np.maximum(a, b))
