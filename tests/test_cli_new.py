@@ -38,9 +38,18 @@ def installed(package: Path, place: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(place), *filter(None, sys.path)])}
 
 
-def passes(package: Path, environment: dict[str, str]) -> str:
+def passes(package: Path, environment: dict[str, str], *options: str) -> str:
     """Run the tests of a package from outside, so that what is installed is what is tested."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(package / "tests")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(package / "tests"),
+        *options,
+    ]
     done = subprocess.run(
         command, env=environment, cwd=package.parent, capture_output=True, text=True, check=False
     )
@@ -53,9 +62,10 @@ def in_shell(environment: dict[str, str], *args: str) -> dict:
     return json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"), [("metal", []), ("two_words", ["--namespace", "array_api_strict"])]
-)
+STRICT = ["--namespace", "array_api_strict"]
+
+
+@pytest.mark.parametrize(("name", "options"), [("metal", []), ("two_words", STRICT)])
 def test_new_backend(tmp_path, monkeypatch, capsys, name, options):
     if options:
         pytest.importorskip("array_api_strict")
@@ -67,7 +77,7 @@ def test_new_backend(tmp_path, monkeypatch, capsys, name, options):
     assert f"plugrad_{name}/backend.py" in text
     assert not [p for p in package.rglob("*") if p.is_file() and "anana" in p.read_text() + p.name]
     environment = installed(package, tmp_path / "site")
-    passes(package, environment)
+    assert " passed" in passes(package, environment, *(["-k", "declaration"] if options else []))
     assert {d["device"]: d["state"] for d in in_shell(environment, "devices")["devices"]}[name] == "usable"
     assert in_shell(environment, "doctor")["ok"]
 

@@ -17,10 +17,16 @@ def add(commands: Any) -> None:
     """Add `conformance`."""
     parser = command(commands, "conformance", prove, "run the conformance kit on a device")
     parser.add_argument("device", metavar="DEVICE", help="the device, such as 'cpu' or 'metal:1'")
-    parser.add_argument("--full", action="store_true", help="the full tier: every dtype, more shapes and seeds")
-    parser.add_argument("--only", action="append", metavar="ID", help="only checks of this id or pattern, e.g. 'op:*'")
+    parser.add_argument(
+        "--full", action="store_true", help="the full tier: every dtype, more shapes and seeds"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="ID", help="only checks of this id or pattern, e.g. 'op:*'"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random data (0)")
-    parser.add_argument("--markdown", metavar="FILE", help="also write the report, with its table of ops, as a page")
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="also write the report, with its table of ops, as a page"
+    )
 
 
 def prove(args: argparse.Namespace) -> Answer:
@@ -52,7 +58,9 @@ def prove(args: argparse.Namespace) -> Answer:
         try:
             Path(args.markdown).write_text(report.to_markdown(), "utf-8")
         except OSError as error:
-            raise CommandError(f"--markdown {args.markdown}: the report cannot be written: {error}") from error
+            raise CommandError(
+                f"--markdown {args.markdown}: the report cannot be written: {error}"
+            ) from error
         written = [f"\nThe report is in {args.markdown}."]
     return Answer(report.to_dict(), [*_described(report), *written], int(not report.ok))
 

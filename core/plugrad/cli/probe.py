@@ -73,7 +73,7 @@ def kernels(device: str) -> dict[str, Any]:
     """
     import plugrad
 
-    from ..errors import DeviceError
+    from ..errors import DeviceError, PluginError
     from ..kernels import find
     from ..op import OPS, Op
 
@@ -83,7 +83,7 @@ def kernels(device: str) -> dict[str, Any]:
         for name, op in OPS.items():
             try:
                 found["kernels"][name] = find(op, backend)[1] if isinstance(op, Op) else "composite"
-            except DeviceError:
+            except (DeviceError, PluginError):  # nobody has one, or the plugin that should has not
                 found["kernels"][name] = "absent"
     return found
 

@@ -4,7 +4,6 @@ from plugrad.testing import Conformance
 
 
 class TestBanana(Conformance):
-    """`xfails` maps the ids of checks that must fail to the reasons why; one that passes after all is a failure."""
+    """What the library cannot do goes into `xfails`, ids of checks with the reasons; one that passes after all fails."""
 
     device = "banana"
-    xfails = {}
