@@ -107,6 +107,11 @@ class ArrayAPIBackend(Backend):
         return self.namespace.astype(x, self._raw(dtype))
 
     def getitem(self, x: Any, key: tuple[Any, ...]) -> Any:
+        sizes = iter(x.shape)
+        for k in key:
+            n = next(sizes, 0) if k is not None and k is not ... else 0
+            if type(k) is int and not -n <= k < n:  # the standard leaves open what then happens
+                raise IndexError(f"index {k} is out of range for an axis of size {n}")
         return x[key]
 
     def setitem(self, raw: Any, key: Any, value: Any) -> Any:
