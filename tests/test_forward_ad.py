@@ -11,7 +11,7 @@ import pytest
 import plugrad as torch
 import plugrad.autograd.forward_ad as fwAD
 from plugrad import levels
-from plugrad.func import jacfwd, jvp, linearize
+from plugrad.func import grad, jacfwd, jacrev, jvp, linearize, vmap
 from plugrad.testing.rows import Row, Sample
 from tests.test_ops import DIFFERENTIABLE, as_tensors, call, directional, grads_of, inner, leaves, outputs
 
@@ -318,6 +318,23 @@ def test_linearize_computes_the_function_once() -> None:
         push(tensor([1.0, 2.0, 3.0]), {"w": w})
     with pytest.raises(RuntimeError, match="same argspec as the primals"):
         push(x)
+
+
+def test_linearize_is_differentiated_by_others() -> None:
+    x, v, w = tensor([0.1, 0.2]), tensor([1.5, -2.0]), tensor([3.0, 4.0], requires_grad=True)
+    value = lambda w: linearize(lambda a: a.sin() * w, x)[0]
+    moved = lambda w: linearize(lambda a: a.sin() * w, x)[1](v)
+    for f, slope in ((value, x.sin()), (moved, x.cos() * v)):
+        (found,) = torch.autograd.grad(f(w).sum(), w)
+        assert torch.allclose(found, slope)
+        assert torch.allclose(grad(lambda w, f=f: f(w).sum())(w.detach()), slope)
+        assert torch.allclose(jacfwd(f)(w.detach()), slope.diag())
+        assert torch.allclose(jacrev(vmap(f))(w.detach()[None])[0, :, 0], slope.diag())
+    assert not value(w.detach()).requires_grad and not moved(w.detach()).requires_grad
+    with pytest.raises(
+        RuntimeError, match=r"linearize.* to return only tensors, got unsupported type <class 'int'>"
+    ):
+        linearize(lambda a: 3, x)
 
 
 def test_jacfwd_of_containers() -> None:

@@ -286,7 +286,7 @@ class _Ctx:
     def __setattr__(self, name: str, value: Any) -> None:
         leaves, spec = flatten(value)
         if any(isinstance(v, Variable) for v in leaves):
-            value = _Tree([hold(self._level, v) if isinstance(v, Variable) else v for v in leaves], spec)
+            value = _Tree([self._held([v])[0] if isinstance(v, Variable) else v for v in leaves], spec)
         setattr(self._ctx, name, value)
 
 

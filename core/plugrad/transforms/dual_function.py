@@ -8,9 +8,14 @@ from .. import dtypes, levels, storage
 from ..backend import BY_ARRAY
 from ..codegen import meta
 from ..function import Function
+from ..function_node import FunctionCtx
 from ..graph import Variable, wrap
 from ..modes import is_grad_enabled
 from .dual import DualLevel, check_tangent
+from .tree import flatten
+
+#: What of a ctx is no attribute of the author's.
+_INTERNAL = frozenset(FunctionCtx.__annotations__)
 
 
 def apply(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -36,6 +41,11 @@ def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
 def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     pairs = [level.parts(a) if isinstance(a, Variable) else (a, None) for a in args]
     primals, tangents = tuple(p for p, _ in pairs), [t for _, t in pairs]
+    lower = levels.highest(primals)
+    if isinstance(
+        lower, DualLevel
+    ):  # already here, so that what is saved there can be told from what is not known here
+        primals = tuple(levels.lift(p, lower) if isinstance(p, Variable) else p for p in primals)
     below, result = _run(function, primals, kwargs)
     single = not isinstance(result, tuple)
     ys = (result,) if single else result
@@ -150,16 +160,28 @@ def _recorded(
                     return (same if moves[i] else levels.lift(same, level))._raw, i
         return level.lift(wrap(raw)), None
 
-    saved = below._saved if below._recorded else [t if t is None else (t._raw, None) for t in below.to_save]
+    saved = below._saved or [t if t is None else (t._raw, None) for t in below.to_save]
     ctx._saved = tuple(
         None if s is None else here(s[0].unpack() if hasattr(s[0], "unpack") else s[0]) for s in saved
     )
     ctx.saved_for_forward = tuple(
         None if t is None else wrap(*_with_edge(ctx, here(t._raw))) for t in below.saved_for_forward
     )
+    pairs = [*zip(ys, outputs, strict=True), *zip(primals, args, strict=True)]
+    same = {id(v._raw): known for v, known in pairs if isinstance(v, Variable)}
+    for name, value in ctx.__dict__.items():
+        if name not in _INTERNAL:
+            ctx.__dict__[name] = _replaced(value, same)
     below.saved_for_forward = ()
     ctx.to_save = ctx.non_differentiable = ()
     return ctx
+
+
+def _replaced(value: Any, same: dict[int, Any]) -> Any:
+    """An attribute of the author's, in which inputs and outputs from below are what they are at a level."""
+    values, spec = flatten(value)
+    found = [same.get(id(v._raw), v) if isinstance(v, Variable) else v for v in values]
+    return value if all(a is b for a, b in zip(values, found, strict=True)) else spec.unflatten(found)
 
 
 def _with_edge(ctx: Any, saved: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import dtypes, engine, levels, ops
+from .. import dtypes, levels
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
-from ..modes import enable_grad
 from .dual import DualLevel, check_tangent
+from .reverse import Taped
 from .tree import Spec, flatten
 
 
@@ -124,15 +124,16 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                 f"linearize(f, *primals): Expected primals to only contain Tensors, got {type(x)}"
             )
         check_tangent(x, x)
-    with enable_grad():
-        # The vjp is linear in its cotangents; its transpose is the jvp.
-        inputs = [_input(x) for x in xs]
-        outputs, out_spec = flatten(func(*spec.unflatten(inputs)))
-        moving = [y for y in outputs if isinstance(y, Variable) and y._edge is not None]
-        cotangents = [_zeros(y).requires_grad_() for y in moving]
-        pulled: Any = [None] * len(inputs)
-        if moving:
-            pulled = engine.grad(moving, inputs, cotangents, create_graph=True, allow_unused=True)
+    # The vjp is linear in its cotangents; its transpose is the jvp.
+    tape = Taped(lambda args: func(*args), primals, "linearize(f, *primals)")
+    outputs, out_spec = flatten(tape.output)
+    for y in outputs:
+        if not isinstance(y, Variable):
+            raise RuntimeError(
+                f"linearize(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(y)}"
+            )
+    moving = [y for y in outputs if y._edge is not None]
+    cotangents, pulled = tape.linear(moving)
     used = [i for i, g in enumerate(pulled) if g is not None and g.requires_grad]
     places = {id(y): i for i, y in enumerate(moving)}
 
@@ -153,26 +154,10 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
                     )
         moved: Any = [None] * len(moving)
         if used:
-            connected = any(x.requires_grad for x in (*xs, *ts))
-            moved = engine.grad(
-                [pulled[i] for i in used], cotangents, [ts[i] for i in used],
-                retain_graph=True, create_graph=connected, allow_unused=True,
-            )  # fmt: skip
+            moved = tape.grad([pulled[i] for i in used], cotangents, [ts[i] for i in used], retain_graph=True)
         found = [moved[places[id(y)]] if id(y) in places else None for y in outputs]
         return out_spec.unflatten(
             [_zeros(y) if t is None else t for y, t in zip(outputs, found, strict=True)]
         )
 
-    return out_spec.unflatten([_value(y, xs) for y in outputs]), push
-
-
-def _input(x: Any) -> Any:
-    """`x` with a place of its own in the graph, connected to that of `x`."""
-    if x._edge is None:
-        return wrap(x._raw).requires_grad_()
-    return ops.reshape_.call(x, tuple(x._raw.shape))
-
-
-def _value(y: Any, xs: list[Any]) -> Any:
-    """An output, recorded only where one of the primals was."""
-    return wrap(y._raw, y._edge if any(x._edge is not None for x in xs) else None)
+    return tape.released(tape.output), push

@@ -27,6 +27,8 @@ class Taped:
         self.inside = bool(levels.thread.stack)
         with enable_grad():
             self.leaves = [fresh(x, self.recording) for x in self.xs]
+            #: Where the graph ends that nobody outside knows.
+            self.own = {x._edge for x in self.leaves if x.is_leaf}
             self.output = func(self.spec.unflatten(self.leaves))
 
     def released(self, tree: Any) -> Any:
@@ -41,12 +43,11 @@ class Taped:
 
     def _wanted_by_others(self, tensors: Sequence[Any]) -> bool:
         """Whether the graph of tensors leads anywhere but to the leaves that were made for this call."""
-        own = {x._edge for x, given in zip(self.leaves, self.xs, strict=True) if x.is_leaf}
         found: dict[Node, None] = dict.fromkeys(t._edge for t in tensors if t._edge is not None)
         stack = list(found)
         while stack:
             node = stack.pop()
-            if not node.edges and node not in own:
+            if not node.edges and node not in self.own:
                 return True
             for edge in node.edges:
                 if edge is not None and edge not in found:
@@ -62,18 +63,28 @@ class Taped:
         if not pairs:
             return [zeros(x) for x in self.leaves]
         ys, gs = [y for y, _ in pairs], [g for _, g in pairs]
+        found = self.grad(ys, self.leaves, gs, retain_graph)
+        return [zeros(x) if g is None else g for x, g in zip(self.leaves, found, strict=True)]
+
+    def linear(self, outputs: Sequence[Any]) -> tuple[list[Any], Sequence[Any]]:
+        """Cotangents of outputs, and the gradients of the inputs as recorded functions of them."""
+        if not outputs:
+            return [], [None] * len(self.leaves)
+        cotangents = [zeros(y).requires_grad_() for y in outputs]
+        self.own.update(g._edge for g in cotangents)
+        with enable_grad():
+            found = engine.grad(outputs, self.leaves, cotangents, create_graph=True, allow_unused=True)
+        return cotangents, found
+
+    def grad(self, ys: Sequence[Any], xs: Sequence[Any], gs: Sequence[Any], retain_graph: bool) -> list[Any]:
+        """The gradients of `ys`, outputs of this call, by `xs`: recorded where others want it, None for unused ones."""
         # Below a level there may be others who differentiate, of whom this level's graph knows nothing.
         recorded = self.inside or any(g is not None and levels.connected(g) for g in gs)
         recorded = recorded or (self.recording and self._wanted_by_others(ys))
         found = engine.grad(
-            ys,
-            self.leaves,
-            gs,
-            retain_graph=retain_graph or recorded,
-            create_graph=recorded,
-            allow_unused=True,
+            ys, xs, gs, retain_graph=retain_graph or recorded, create_graph=recorded, allow_unused=True
         )
-        return [zeros(x) if g is None else self._released(g) for x, g in zip(self.leaves, found, strict=True)]
+        return [None if g is None else self._released(g) for g in found]
 
 
 def tensors(tree: Any, asked: str, which: str) -> tuple[list[Any], Spec]:
