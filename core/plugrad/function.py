@@ -131,14 +131,13 @@ class Function:
         if kwargs or (separate and len(args) != cls._arity):
             args = _bound(cls, args, kwargs, separate)
         if levels.thread.stack and (level := levels.highest(args)) is not None:
-            return level.custom_function(cls, args, {})
-        return cls._run(args, {}, separate)
+            return level.custom_function(cls, args)
+        return cls._run(args, separate)
 
     @classmethod
     def _run(
         cls,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
         separate: bool,
         ctx: Any = None,
         forward: Callable[..., Any] | None = None,

@@ -115,9 +115,7 @@ class Level:
     def connect(self, tensor: Any, edge: Any) -> None:
         """Let `edge` be where gradients of what `tensor` stands for at the level below go."""
 
-    def custom_function(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
-    ) -> Any:
+    def custom_function(self, function: Any, args: tuple[Any, ...], ctx: Any = None) -> Any:
         """What `function.apply` returns for arguments of which some are of this level, the highest of them.
 
         A higher level may bring the `ctx`, to look at it afterwards.

@@ -219,9 +219,7 @@ class VmapLevel(levels.Level):
             "or torch.zeros_like(x)"
         )
 
-    def custom_function(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
-    ) -> Any:
+    def custom_function(self, function: Any, args: tuple[Any, ...], ctx: Any = None) -> Any:
         """The outputs of a custom `Function`: by its `vmap`, or as it says with `generate_vmap_rule`."""
         from .batched_function import apply
 

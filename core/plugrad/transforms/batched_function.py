@@ -69,7 +69,7 @@ def apply(level: VmapLevel, function: Any, args: tuple[Any, ...], ctx: Any = Non
     ys = out_spec.unflatten([_placed(level, name, y, d) for y, d in zip(outputs, places, strict=True)])
     if ctx is None and not (is_grad_enabled() and any(isinstance(a, Variable) and a._edge for a in args)):
         return ys
-    return function._run(args, {}, True, ctx, lambda *_: ys)
+    return function._run(args, True, ctx, lambda *_: ys)
 
 
 def hold(level: Any, x: Any) -> Held:

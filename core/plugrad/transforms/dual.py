@@ -162,13 +162,11 @@ class DualLevel(levels.Level):
         value, moved = wrap(primal._raw, primal._edge), wrap(tangent._raw, tangent._edge)
         return wrap(self.type_for(primal._raw)(value, moved))
 
-    def custom_function(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Any = None
-    ) -> Any:
+    def custom_function(self, function: Any, args: tuple[Any, ...], ctx: Any = None) -> Any:
         """The outputs of a custom `Function`."""
         from .dual_function import apply
 
-        return apply(self, function, args, kwargs)
+        return apply(self, function, args)
 
     def admitted(self, tensor: Any, name: str) -> Any:
         """`tensor`, which does not move yet."""

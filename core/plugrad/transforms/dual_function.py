@@ -18,27 +18,27 @@ from .tree import flatten
 _INTERNAL = frozenset(FunctionCtx.__annotations__)
 
 
-def apply(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def apply(level: DualLevel, function: Any, args: tuple[Any, ...]) -> Any:
     """The outputs of a `Function` of which `level` is the highest among its arguments."""
-    ctx, outputs = _at(level, function, args, kwargs)
+    ctx, outputs = _at(level, function, args)
     ctx.saved_for_forward = ()  # an output among them would hold the node that holds it
     return outputs
 
 
-def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _run(function: Any, args: tuple[Any, ...]) -> tuple[Any, Any]:
     """The ctx and the outputs of a call at the highest level of its arguments."""
     level = levels.highest(args)
     if level is None:
         ctx = function._node()
         separate = function.setup_context is not Function.setup_context
-        return ctx, function._run(args, kwargs, separate, ctx)
+        return ctx, function._run(args, separate, ctx)
     if isinstance(level, DualLevel):
-        return _at(level, function, args, kwargs)
+        return _at(level, function, args)
     ctx = function._node()
-    return ctx, level.custom_function(function, args, kwargs, ctx)
+    return ctx, level.custom_function(function, args, ctx)
 
 
-def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _at(level: DualLevel, function: Any, args: tuple[Any, ...]) -> tuple[Any, Any]:
     pairs = [level.parts(a) if isinstance(a, Variable) else (a, None) for a in args]
     primals, tangents = tuple(p for p, _ in pairs), [t for _, t in pairs]
     lower = levels.highest(primals)
@@ -46,7 +46,7 @@ def _at(level: DualLevel, function: Any, args: tuple[Any, ...], kwargs: dict[str
         lower, DualLevel
     ):  # already here, so that what is saved there can be told from what is not known here
         primals = tuple(levels.lift(p, lower) if isinstance(p, Variable) else p for p in primals)
-    below, result = _run(function, primals, kwargs)
+    below, result = _run(function, primals)
     single = not isinstance(result, tuple)
     ys = (result,) if single else result
     written = {i: a for i, y in enumerate(ys) for a, p in zip(args, primals, strict=True) if y is p}
