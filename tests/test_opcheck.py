@@ -11,6 +11,7 @@ import pytest
 
 import plugrad as torch
 from plugrad.autograd import Function
+from plugrad.backend import for_device
 from plugrad.op import OPS, composite, elementwise, linear, multilinear, operator
 from plugrad.ops import broadcast_to, sum_, where
 from plugrad.testing import OpCheckError, S, opcheck
@@ -26,6 +27,8 @@ def declared() -> Iterator[None]:
     yield
     OPS.clear()
     OPS.update(before)
+    while GIVEN:
+        delattr(*GIVEN.pop())
 
 
 def failed(op: Any, *samples: Any, **options: Any) -> list[str]:
@@ -267,16 +270,23 @@ def cached(x: Any) -> Any:
     return 2 * x
 
 
-def on_fake(op: Any, kernel: Callable[..., Any]) -> Any:
-    """`op` with a kernel of its own on the device "fake", that of NumPy arrays."""
-    setattr(fake_backend.enter("fake"), op.name, fake_backend._wrapped(kernel, fake_backend.Array))
+#: What tests gave to backends.
+GIVEN: list[tuple[Any, str]] = []
+
+
+def with_kernel(op: Any, device: str, kernel: Callable[..., Any]) -> Any:
+    """`op` with a kernel of its own on a device, a function of NumPy arrays."""
+    backend: Any = for_device("cpu") if device == "cpu" else fake_backend.enter(device)
+    setattr(
+        backend, op.name, kernel if device == "cpu" else fake_backend._wrapped(kernel, backend.array_type)
+    )
+    GIVEN.append((backend, op.name))
     return op
 
 
 def without_default() -> Any:
     op = elementwise("faulty::two", "x", x=lambda g: 2 * g)
-    op.kernels[np.ndarray] = lambda x: 2 * x
-    return on_fake(op, lambda x: 2.001 * x)
+    return with_kernel(with_kernel(op, "cpu", lambda x: 2 * x), "fake", lambda x: 2.001 * x)
 
 
 COUNT = iter(range(1_000_000))
@@ -331,7 +341,7 @@ FAULTS: dict[str, tuple[str, Callable[[], tuple[Any, tuple[Any, ...], dict[str, 
         operator("faulty::positive", "x", default=lambda x: x[x > 0]), (X,), {})),
     "a wrong vmap of a Function": ("vmap", lambda: (WrongVmap, (X,), {})),
     "a fused kernel that differs from the default": ("composite", lambda: (
-        on_fake(double(lambda x: 2 * x), lambda x: 2 * x + 1e-3), (), {"device": "fake"})),
+        with_kernel(double(lambda x: 2 * x), "fake", lambda x: 2 * x + 1e-3), (), {"device": "fake"})),
     "a kernel that differs from the CPU's": ("cpu", lambda: (without_default(), (), {"device": "fake"})),
     "values other than the reference's": ("reference", lambda: (cube(), (), {"reference": lambda x: x**3 + 1e-3})),
     "an output kept on ctx": ("saves", lambda: (KeepsItsOutput, (X,), {})),

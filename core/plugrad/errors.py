@@ -33,3 +33,7 @@ class GradcheckError(RuntimeError):
 
 class OpCheckError(AssertionError):
     """An op that is not what an op has to be: see `plugrad.testing.opcheck`."""
+
+
+class DivergenceError(AssertionError):
+    """Devices that compute different numbers: see `plugrad.testing.compare`."""

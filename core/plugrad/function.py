@@ -29,7 +29,18 @@ from .codegen import meta
 from .errors import InPlaceError
 from .function_node import INTERMEDIATE, FunctionCtx
 from .graph import Variable
-from .modes import ANOMALY, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, active, set_recording, thread, tidy
+from .modes import (
+    ANOMALY,
+    NAN_SAFE,
+    NO_GRAD,
+    SOURCE_LINES,
+    SPECIAL,
+    WATCHED,
+    active,
+    set_recording,
+    thread,
+    tidy,
+)
 from .nan_safety import guarded
 from .op import OPS, check_saved
 from .saved import Packed, current
@@ -366,9 +377,11 @@ def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) 
         ctx.metadata["source"] = user_place()
     if thread.mode & NAN_SAFE:
         ctx.__class__ = guarded(type(ctx), OPS)
+    given, made = ([t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs))
     if thread.mode & ANOMALY:
-        given, made = ([t._raw for t in ts if isinstance(t, Variable)] for ts in (args, outputs))
         anomaly.after_forward(ctx._function.__name__, given, made, ctx)
+    if thread.mode & WATCHED:
+        thread.watcher(ctx._function.__name__, given, made, ctx)
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,8 @@ from typing import Any
 
 #: The bits of a thread's `mode`. Those of SPECIAL take every op to `Op.special`.
 NO_GRAD, INFERENCE = 1, 2
-SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE, STRICT = 4, 8, 16, 32, 64
-SPECIAL = INFERENCE | SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE
+SAVED_TENSORS_HOOKS, ANOMALY, SOURCE_LINES, NAN_SAFE, STRICT, WATCHED = 4, 8, 16, 32, 64, 128
+SPECIAL = INFERENCE | SAVED_TENSORS_HOOKS | ANOMALY | SOURCE_LINES | NAN_SAFE | WATCHED
 
 
 class _Farewell:
@@ -37,6 +37,8 @@ class _ThreadModes(threading.local):
     saved_tensors_hooks: tuple[Any, ...] = ()
     saved_tensors_hooks_refused: str | None = None
     anomaly_checks_nan = True
+    #: Where WATCHED is set: what is told of every op on tensors, `watcher(name, raw inputs, raw outputs, node or None)`.
+    watcher: Any = None
 
 
 #: The threads whose mode is not 0; an op looks at its own thread only if there are any. One too many costs time and

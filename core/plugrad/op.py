@@ -22,7 +22,7 @@ from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, plugins, qu
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError
 from .graph import Meta, Node, Port, Variable, follow, made, wrap
-from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, active, thread
+from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, WATCHED, active, thread
 from .storage import share
 from .strict import user_place
 
@@ -252,6 +252,8 @@ class Op:
             tensor._edge = self._recorded(edges, raws, y, values, changed)
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, [y], tensor._edge)
+        if active and thread.mode & WATCHED:
+            thread.watcher(self.name, raws, [y], getattr(tensor, "_edge", None))
         if level is not None:
             level.note(tensor)
         return tensor
@@ -443,6 +445,8 @@ class Op:
                 t._edge = Port(node, i)
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, ys, tensors[0]._edge if tensors else None)
+        if active and thread.mode & WATCHED:
+            thread.watcher(self.name, raws, ys, getattr(tensors[0], "_edge", None) if tensors else None)
         return tensors
 
     # --- derivatives from the formulas ------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def write(tensor: Any, compute: Callable[[], Any], others: tuple[Any, ...], name
         raise RuntimeError(f"{name}: result type {y.dtype} can't be cast to the desired output type {dtype}")
     if y.dtype is not dtype:
         y = y.to(dtype)
-    if y._edge is None and tensor._edge is not None:  # a comparison, whose derivative is zero
+    if recording and y._edge is None and tensor._edge is not None:  # a comparison, whose derivative is zero
         y._edge = ops.zero.call(tensor)._edge
     admit(tensor, y, name)
     below = edges_below(tensor) if levels.thread.stack and not recording else ()

@@ -13,7 +13,7 @@ from .. import creation, dtypes, levels, ops, quiet, rebinding, storage, writes
 from ..backend import BY_ARRAY
 from ..graph import Variable, wrap
 from ..levels import TransformArray
-from ..modes import NO_GRAD, active, set_recording, thread, tidy
+from ..modes import NO_GRAD, WATCHED, active, set_recording, thread, tidy
 from ..op import Op
 from ..writes import is_indirect
 
@@ -49,7 +49,8 @@ def combine(tensor: Any, op: Op, other: Any, name: str) -> Any:
         if edge is None and hasattr(tensor, "_view"):
             edge = tensor._view.base._edge
         if number or alike:
-            alike = dtype in dtypes.REAL and (edge is None or bool(active and thread.mode & NO_GRAD))
+            mode = thread.mode if active else 0
+            alike = dtype in dtypes.REAL and not mode & WATCHED and (edge is None or bool(mode & NO_GRAD))
     except (AttributeError, KeyError):
         pass
     raw = y = None  # who holds the array while it is written is taken for a graph
@@ -68,7 +69,7 @@ def write(tensor: Any, op: Any, *args: Any, name: str) -> Any:
     """Write `op(tensor, *args)` into `tensor`, which is returned."""
     if is_indirect(tensor, args):
         return writes.write(tensor, lambda: op(tensor, *args), args, name)
-    if _fits(tensor._raw, op, args):
+    if _fits(tensor._raw, op, args) and not (active and thread.mode & WATCHED):
         x = storage.prepare_write(tensor, name)
         raws = [a._raw if isinstance(a, Variable) else a for a in args]  # only now: see `prepare_write`
         quiet.call(op.writer(type(x)), x, *raws, x)

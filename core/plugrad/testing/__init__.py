@@ -6,7 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..errors import DivergenceError as DivergenceError
     from ..errors import OpCheckError as OpCheckError
+    from .comparison import Comparison as Comparison
+    from .comparison import Divergence as Divergence
+    from .comparison import compare as compare
     from .kit.cases import Conformance as Conformance
     from .kit.engine import conformance as conformance
     from .kit.report import Report as Report
@@ -25,6 +29,10 @@ _HOMES = {
     "Report": "kit.report",
     "Result": "kit.report",
     "opcheck": "opchecks.opcheck",
+    "Comparison": "comparison",
+    "Divergence": "comparison",
+    "DivergenceError": "comparison",
+    "compare": "comparison",
     "OpReport": "opchecks.report",
     "OpCheckError": "opchecks.opcheck",
     "In": "rows",

@@ -75,6 +75,9 @@ class OpReport:
     def __len__(self) -> int:
         return len(self.checks)
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
