@@ -52,6 +52,16 @@ def test_a_kernel_of_another_dtype_is_converted() -> None:
     assert x.grad.dtype is torch.float32
 
 
+def test_gradients_of_a_converted_result_are_of_the_inputs_dtype() -> None:
+    raw_sine: Any = elementwise("test::sine", "x", default=lambda x: np.sin(x, dtype=np.float64))
+    wide = elementwise(
+        "test::wide", "x", x=lambda g, x: g * raw_sine(x), default=lambda x: -np.cos(x, dtype=np.float64)
+    )
+    x = torch.tensor([0.5, 1.0], dtype=torch.float16, requires_grad=True)
+    (g,) = torch.autograd.grad(wide(x).sum(), x)
+    assert g.dtype is torch.float16
+
+
 def test_complex_results_of_real_numbers_have_real_gradients() -> None:
     turn = elementwise(
         "test::turn", "x", result="own", x=lambda g, y: g * (1j * y), default=lambda x: np.exp(1j * x)

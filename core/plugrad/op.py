@@ -237,7 +237,8 @@ class Op:
             return tensors
         if type(y) is not type(x):
             y = backends.as_array(y)
-        if dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype:
+        converted = dtype is not None and self.result != "bool" and dtypes.of(y.dtype) is not dtype
+        if converted:
             y = run(astype, y, dtype)
         tensor = made(y)
         if self.view:
@@ -246,7 +247,7 @@ class Op:
                 follow(tensor, inputs[0])
         edges = self._edges(inputs) if self.formulas else None
         if edges is not None:
-            changed = operands is not raws or y.dtype in dtypes.COMPLEX
+            changed = operands is not raws or converted or y.dtype in dtypes.COMPLEX
             if self.broadcasts and not changed:
                 changed = any([r.shape != y.shape for r in raws if hasattr(r, "shape")])
             tensor._edge = self._recorded(edges, raws, y, values, changed)

@@ -21,8 +21,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _in_dtype(value: Any, *arguments: Any) -> Any:
-    """`value` in the dtype that the arguments have in common."""
-    return np.asarray(value).astype(np.result_type(*arguments), copy=False)
+    """`value` in the dtype that the arguments have in common; for float16 in float32, as SciPy does it."""
+    return np.asarray(value).astype(np.result_type(np.float32, *arguments), copy=False)
 
 
 def _refuse_complex(name: str, *arguments: Any) -> None:
