@@ -69,6 +69,13 @@ def take_pooled(
     return x.reshape(-1)[_flat(which, x.shape[-2:], kernel, stride, dilation)].reshape(which.shape)
 
 
+def _summed(index: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """`np.bincount` with weights, complex ones too."""
+    if values.dtype.kind == "c":
+        return np.bincount(index, values.real, size) + 1j * np.bincount(index, values.imag, size)
+    return np.bincount(index, values, size)
+
+
 def embed_pooled(
     x: np.ndarray, which: np.ndarray, size: Ints, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints
 ) -> np.ndarray:
@@ -79,7 +86,7 @@ def embed_pooled(
         y = np.zeros(shape, x.dtype)
         y.reshape(-1)[index] = x.reshape(-1)
     else:
-        y = np.bincount(index, x.reshape(-1), math.prod(shape)).astype(x.dtype).reshape(shape)
+        y = _summed(index, x.reshape(-1), math.prod(shape)).astype(x.dtype).reshape(shape)
     return np.ascontiguousarray(y[inside(padding, size)]) if padding != NO_PADDING else y
 
 
