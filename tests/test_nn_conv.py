@@ -188,7 +188,7 @@ ERRORS: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     ((X, W), {"groups": 0}, RuntimeError, "non-positive groups is not supported"),
     (((5, 5), W), {}, RuntimeError,
      r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv2d, but got input of size: \[5, 5\]"),
-    ((X, (4, 3, 3)), {}, RuntimeError, r"expected a weight of 4 dimensions .* but got weight of size \[4, 3, 3\]"),
+    ((X, (4, 3, 3)), {}, RuntimeError, r"expected a weight of 4 dimensions, .* but got weight of size \[4, 3, 3\]"),
     ((X, W, (3,)), {}, RuntimeError, r"bias to be 1-dimensional with 4 elements, but got bias of size \[3\]"),
     ((X, W, (4, 1)), {}, RuntimeError, r"but got bias of size \[4, 1\] instead"),
     ((X, W), {"stride": (1, 2, 3)}, RuntimeError,

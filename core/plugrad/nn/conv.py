@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .. import creation
 from . import functional as F
 from . import init
-from .functional_windows import numbers, same_pads
+from .functional_conv import numbers, same_pads
 from .module import Module
 from .parameter import Parameter
 
@@ -50,12 +50,14 @@ class _Conv(Module):
         self.padding = padding if isinstance(padding, str) else numbers(padding, self.rank, "padding", asked)
         self._check_padding(padding_mode)
         self.padding_mode = padding_mode
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(creation.empty(*shape, device=device, dtype=dtype))
+        self.weight = Parameter(creation.empty(*self._weight_shape(), device=device, dtype=dtype))
         self.register_parameter(
             "bias", Parameter(creation.empty(out_channels, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
 
     def _check_padding(self, mode: str) -> None:
         if isinstance(self.padding, str):
@@ -102,9 +104,10 @@ class _Conv(Module):
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         )
-        usual = {"padding": (0,) * self.rank, "dilation": (1,) * self.rank, "groups": 1}
+        none, one = (0,) * self.rank, (1,) * self.rank
+        usual = {"padding": none, "dilation": one, "output_padding": none, "groups": 1}
         for name, value in usual.items():
-            if getattr(self, name) != value:
+            if getattr(self, name, value) != value:
                 text += f", {name}={getattr(self, name)}"
         text += "" if self.bias is not None else ", bias=False"
         return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"

@@ -11,9 +11,10 @@ from typing import Any
 from .. import creation, dtypes, ops, random
 from ..methods.inplace import write
 from ..methods.keys import on_host
+from .functional_conv import *  # noqa: F403
 from .functional_losses import *  # noqa: F403
+from .functional_pool import *  # noqa: F403
 from .functional_tokens import *  # noqa: F403
-from .functional_windows import *  # noqa: F403
 
 # --- layers -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import functional as F
-from .functional_windows import numbers
+from .functional_conv import numbers
 from .module import Module
 
 
