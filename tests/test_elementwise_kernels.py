@@ -231,6 +231,11 @@ def _seven(x):
             ValueError,
             "the formula of 'x' gives .* at x=0.37, but the slope of the",
         ),
+        (
+            {"x": lambda g: g * np.sqrt(2.0)},
+            ValueError,
+            "formula of 'x' makes float64 of float32: NumPy's functions",
+        ),
         ({"x": lambda g, w: g}, TypeError, "the formula of 'x' reads 'w'"),
         ({"z": lambda g: g}, TypeError, "'z' is neither one of its inputs"),
         (
@@ -242,7 +247,7 @@ def _seven(x):
         (
             {"numpy": lambda x: np.where(x > 0, 1.0, 0.5)},
             ValueError,
-            "makes float64 of float32: constants of np.where",
+            "NumPy form makes float64 of float32: NumPy's functions of",
         ),
         (
             {"numpy": lambda exp: exp},

@@ -17,6 +17,11 @@ from .op import _OPTIONS, OPS, Op
 #: Where the forms and formulas are compared, unless the declaration says it: away from corners at round numbers.
 POINTS = (0.37, 1.83, -0.58, -2.21, 0.91, 3.42)
 
+_WIDENED = (
+    "NumPy's functions of numbers give float64 scalars, so take them from math, and give np.where arrays or "
+    "numbers on one side only"
+)
+
 
 def elementwise_kernel(
     name: str,
@@ -139,8 +144,7 @@ def _check_form(op: Op, numpy: Callable[..., Any], xs: np.ndarray, values: tuple
             )
         if op.result == "float" and getattr(y, "dtype", None) != np.float32:
             raise ValueError(
-                f"op {op.name!r}: the NumPy form makes {getattr(y, 'dtype', type(y).__name__)} of float32: constants of "
-                "np.where or np.full need the dtype of the input"
+                f"op {op.name!r}: the NumPy form makes {getattr(y, 'dtype', type(y).__name__)} of float32: {_WIDENED}"
             )
 
 
@@ -150,6 +154,12 @@ def _check_formula(
     """Whether the formula of input `k` is the slope of the NumPy form, where that has one."""
     for_device("cpu")  # whose kernels the formula runs on
     inputs = [np.ascontiguousarray(x) for x in xs]
+    single = [np.float32(a) for a in (np.ones_like(y), y, *inputs)]
+    g32 = op.vjp(op.inputs[k], single[0], single[1], single[2:], values)
+    if getattr(g32, "dtype", np.float32) != np.float32:
+        raise ValueError(
+            f"op {op.name!r}: the formula of {op.inputs[k]!r} makes {g32.dtype} of float32: {_WIDENED}"
+        )
     formula = _column(op.vjp(op.inputs[k], np.ones_like(y), y, inputs, values), xs)
 
     def slopes(step: float) -> tuple[np.ndarray, np.ndarray]:
