@@ -65,7 +65,8 @@ class Registry:
             if spec is not None:
                 return spec
             known = dict.fromkeys(repr(spec.device_type) for spec in self._offered(BackendSpec, stages))
-            raise self._unknown(DeviceError, what, ", ".join(known) or "no device", stages)
+            known_text = ", ".join(known) or "no device"
+            raise self._unknown(DeviceError, what, device_type, known_text, stages)
 
     def find_backend_for_array(self, array_type: type) -> BackendSpec | None:
         """The backend whose arrays are of this type or a base of it; None where no plugin claims it."""
@@ -111,7 +112,7 @@ class Registry:
             else:
                 near, rest = known, ""
             known_text = (", ".join(map(repr, near)) or f"no operator of {library!r}") + rest
-            raise self._unknown(PluginError, f"operator {name!r}", known_text, STAGES)
+            raise self._unknown(PluginError, f"operator {name!r}", library, known_text, STAGES)
 
     def is_contested(self, name: str) -> bool:
         """Whether several of the plugins read so far offer an operator; reads none."""
@@ -145,7 +146,7 @@ class Registry:
         with self._lock:
             libraries = sorted({spec.name.partition("::")[0] for spec in self._offered(OpSpec, STAGES)})
             known = ", ".join(map(repr, libraries)) or "no library"
-            return self._unknown(PluginError, f"operator library {name!r}", known, STAGES)
+            return self._unknown(PluginError, f"operator library {name!r}", name, known, STAGES)
 
     def kernels_for(self, op: str, device_type: str) -> list[tuple[KernelSpec, PluginRecord]]:
         """Every plugin's kernel of an operator for a device type, and the plugin; reads all plugins."""
@@ -226,9 +227,13 @@ class Registry:
                     return claims[0][0]
         return None
 
-    def _unknown(self, failure: type[E], what: str, known: str, stages: tuple[str, ...]) -> E:
-        """The error for what no plugin offers: what is known, and which plugins could not be asked, and why."""
+    def _unknown(self, failure: type[E], what: str, asked: str, known: str, stages: tuple[str, ...]) -> E:
+        """The error for what no plugin offers: what is known, and which plugins could not be asked, and why.
+
+        A plugin whose name is like the one that was `asked` for is the likeliest cause, and comes first.
+        """
         unusable = [record for record in self._read(*stages) if record.state != "loaded"]
+        unusable.sort(key=lambda record: asked not in (record.name, record.value))
         reasons = "; ".join(map(str, unusable)) or "no installed plugin offers it"
         error = failure(f"{what} is unknown: plugrad knows {known}; {reasons}")
         error.__cause__ = next((record.error for record in unusable if record.state != "disabled"), None)

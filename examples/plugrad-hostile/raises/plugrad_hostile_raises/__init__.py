@@ -1,0 +1,3 @@
+"""A plugin whose library fails to load."""
+
+raise OSError("libraises.so: cannot open shared object file")
