@@ -131,10 +131,9 @@ def test_what_packages_offer_comes_and_goes_with_them(environment):
 
 @pytest.fixture(scope="module")
 def hostile(environment):
-    """The environment with all hostile plugins in it."""
+    """The environment with all hostile plugins in it, from here on."""
     environment.install(*HOSTILE)
-    yield environment
-    environment.uninstall(*(f"plugrad-hostile-{path.name.replace('_', '-')}" for path in HOSTILE))
+    return environment
 
 
 def test_there_are_ten():
