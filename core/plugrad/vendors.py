@@ -23,7 +23,7 @@ class use_kernels:
     >>> plugrad.use_kernels("acme")
     Traceback (most recent call last):
         ...
-    plugrad.errors.PluginError: use_kernels: no plugin that is called 'acme' is loaded; those that offer kernels: none
+    plugrad.errors.PluginError: use_kernels: no plugin that is called 'acme' is loaded; those that offer kernels: ...
     """
 
     def __init__(self, vendor: str | None) -> None:
