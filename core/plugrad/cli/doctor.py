@@ -185,7 +185,7 @@ def fallbacks(records: list[PluginRecord], tried: list[dict[str, Any]]) -> Itera
 
     usable = list(dict.fromkeys(d["device"] for d in tried if d["state"] == "usable"))
     for answer in ask("kernels", usable, devices_by_hand(records)):
-        origins = Counter(answer.get("kernels", {}).values())
+        origins = Counter(op["origin"] for op in answer.get("ops", {}).values())
         found = [
             f"{_count(origins[origin], 'op')} {where}"
             for origin, where in (

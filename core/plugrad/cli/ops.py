@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 from . import command
-from .answer import Answer, CommandError, Table
+from .answer import Answer, CommandError, Table, shortened
 from .inventory import devices_by_hand, read_plugins, survey
-from .probe import ask
+from .probe import all_ops, ask, describe_op
 
 #: Where a kernel can come from, best first.
 ORIGINS = ("native", "plugin", "composite", "host", "absent")
@@ -29,43 +29,30 @@ def add(commands: Any) -> None:
 
 def list_ops(args: argparse.Namespace) -> Answer:
     """The ops as rows, with the usable devices as columns."""
-    from ..op import OPS
-
     records = read_plugins()
     if args.missing:
         devices = [args.missing]
     else:
         devices = [d["device"] for d in survey(records) if d["state"] == "usable"]
-    origins = {}
+    kernels: dict[str, dict[str, str]] = {}
+    about = {name: describe_op(op) for name, op in all_ops()} if not devices else {}
     for answer in ask("kernels", devices, devices_by_hand(records)):
         if answer["cause"]:
             raise CommandError(f"{answer['device']!r} cannot be asked: {answer['cause']}")
-        origins[answer["device"]] = answer["kernels"]
-    names = sorted({*OPS, *(name for kernels in origins.values() for name in kernels)})
-    ops = [
-        _entry(name, {device: kernels.get(name, "absent") for device, kernels in origins.items()})
-        for name in names
-    ]
+        for name, entry in answer["ops"].items():
+            kernels.setdefault(name, {})[answer["device"]] = entry.pop("origin")
+            about.setdefault(name, entry)
+    ops = [{"op": name, **about[name], "kernels": kernels.get(name, {})} for name in sorted(about)]
+    counts = {device: Counter(op["kernels"][device] for op in ops) for device in devices}
     if args.missing:
         ops = [op for op in ops if op["kernels"][args.missing] not in ("native", "plugin")]
-    counts = {device: Counter(kernels.values()) for device, kernels in origins.items()}
-    rows = [(op["op"], op["kind"], " ".join(op["differentiable"]), *op["kernels"].values()) for op in ops]
+    rows = [
+        (op["op"], op["kind"] or "", " ".join(op["differentiable"]), *op["kernels"].values()) for op in ops
+    ]
     text: list[str | Table] = [Table(("op", "kind", "gradients for", *devices), rows), ""] if rows else []
     for device, count in counts.items():
         parts = ", ".join(f"{count[origin]} {origin}" for origin in ORIGINS if count[origin])
-        text.append(f"{device}: {len(names)} ops, {parts}")
-    return Answer(
-        {"ops": ops, "counts": {device: {o: c[o] for o in ORIGINS} for device, c in counts.items()}}, text
-    )
-
-
-def _entry(name: str, kernels: dict[str, str]) -> dict[str, Any]:
-    from ..op import OPS
-
-    op = OPS.get(name)  # a plugin's op may be known to the other process only
-    return {
-        "op": name,
-        "kind": getattr(op, "kind", "composite"),
-        "differentiable": list(getattr(op, "differentiable", ())),
-        "kernels": kernels,
-    }
+        text.append(f"{device}: {len(about)} ops, {parts}")
+    text += [f"{op['op']} cannot be loaded: {shortened(op['cause'], 200)}" for op in ops if op["cause"]]
+    data = {"ops": ops, "counts": {device: {o: c[o] for o in ORIGINS} for device, c in counts.items()}}
+    return Answer(data, text)

@@ -68,24 +68,53 @@ def probe(device: str) -> dict[str, Any]:
 def kernels(device: str) -> dict[str, Any]:
     """Where the kernel of each op comes from on a device: "native", "plugin", "composite", "host" or "absent".
 
-    >>> kernels("cpu")["kernels"]["exp"]
-    'native'
+    >>> kernels("cpu")["ops"]["exp"]
+    {'kind': 'elementwise', 'differentiable': ['x'], 'cause': None, 'origin': 'native'}
     """
     import plugrad
 
     from ..errors import DeviceError, PluginError
     from ..kernels import find
-    from ..op import OPS, Op
+    from ..op import Op
 
-    found: dict[str, Any] = {"device": device, "cause": None, "kernels": {}}
+    found: dict[str, Any] = {"device": device, "cause": None, "ops": {}}
     with _caught(found):
         backend = plugrad.device(device).backend
-        for name, op in OPS.items():
+        for name, op in all_ops():
+            entry = describe_op(op)
             try:
-                found["kernels"][name] = find(op, backend)[1] if isinstance(op, Op) else "composite"
+                # What is no op of one node is computed by those that it calls.
+                entry["origin"] = find(op, backend)[1] if isinstance(op, Op) else "composite"
             except (DeviceError, PluginError):  # nobody has one, or the plugin that should has not
-                found["kernels"][name] = "absent"
+                entry["origin"] = "absent"
+            found["ops"][name] = entry if entry["cause"] is None else entry | {"origin": "absent"}
     return found
+
+
+def all_ops() -> Iterator[tuple[str, Any]]:
+    """Every op by name, those of plugins too; in the place of one that cannot be loaded the reason, an exception."""
+    import plugrad
+
+    from ..op import OPS
+    from ..plugins import installed
+
+    yield from [(name, op) for name, op in OPS.items() if "::" not in name]
+    for name in sorted({spec.name for spec in installed().op_specs(all=True)}):
+        library, _, op = name.partition("::")
+        try:
+            yield name, getattr(getattr(plugrad.ops, library), op)
+        except (Exception, SystemExit) as error:
+            yield name, error
+
+
+def describe_op(op: Any) -> dict[str, Any]:
+    """What an op is, as JSON; ``cause`` tells why it cannot be loaded."""
+    is_broken = isinstance(op, BaseException)
+    return {
+        "kind": None if is_broken else getattr(op, "kind", "composite"),
+        "differentiable": list(getattr(op, "differentiable", ())),
+        "cause": str(op) if is_broken else None,
+    }
 
 
 QUESTIONS = {"probe": probe, "kernels": kernels}
