@@ -88,7 +88,16 @@ def test_help_is_friendly(run):
         assert code == 0
         assert "See which plugins, devices and ops plugrad has here" in text
         assert "Exit codes: 0" in text
-        for name in ("plugins", "devices", "backends", "ops", "conformance", "doctor", "new-backend"):
+        for name in (
+            "plugins",
+            "devices",
+            "backends",
+            "ops",
+            "conformance",
+            "doctor",
+            "new-backend",
+            "new-op",
+        ):
             assert any(line.split()[:1] == [name] for line in text.splitlines())
     code, text = run("plugins --help")
     assert (code, "List the installed plugins, or look closely at one." in text) == (0, True)

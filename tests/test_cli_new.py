@@ -77,8 +77,28 @@ def test_new_backend(tmp_path, monkeypatch, capsys, name, options):
     assert f"plugrad_{name}/backend.py" in text
     assert not [p for p in package.rglob("*") if p.is_file() and "anana" in p.read_text() + p.name]
     environment = installed(package, tmp_path / "site")
-    assert " passed" in passes(package, environment, *(["-k", "declaration"] if options else []))
+    assert " passed" in passes(
+        package, environment, *(["-k", "declaration or layout or primitives"] if options else [])
+    )
     assert {d["device"]: d["state"] for d in in_shell(environment, "devices")["devices"]}[name] == "usable"
+    assert in_shell(environment, "doctor")["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "op"), [("vision::blur", "vision", "blur"), ("two_words", *["two_words"] * 2)]
+)
+def test_new_op(tmp_path, monkeypatch, capsys, name, library, op):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new-op", name]) == 0
+    package = tmp_path / f"plugrad-{library.replace('_', '-')}"
+    assert f"plugrad plugins show {library}" in capsys.readouterr().out
+    words = [p.read_text() + p.name for p in package.rglob("*") if p.is_file()]
+    assert not [w for w in words if "fruit" in w or "ripen" in w]
+    environment = installed(package, tmp_path / "site")
+    assert "1 passed" in passes(package, environment)
+    (found,) = [o for o in in_shell(environment, "ops")["ops"] if o["op"].startswith(f"{library}::")]
+    assert (found["op"], found["kind"], found["differentiable"]) == (f"{library}::{op}", "elementwise", ["x"])
+    assert found["kernels"]["cpu"] == "plugin"
     assert in_shell(environment, "doctor")["ok"]
 
 
@@ -113,6 +133,12 @@ def test_a_namespace_brings_its_own_names(tmp_path):
         ("new-backend cpu", "device 'cpu' is reserved for plugrad itself: give it another name"),
         ("new-backend plugins", "a package 'plugrad_plugins' is installed already: give it another name"),
         ("new-backend banana", "plugin 'acme' (acme-plugrad 1.0) offers device 'banana' already: give it another"),
+        ("new-op Vision::blur", "'Vision' cannot be the name of a library of operators"),
+        ("new-op vision::b-lur", "'b-lur' cannot be the name of an operator: give lower-case letters"),
+        ("new-op sin", "library 'sin' is plugrad's own: give another, such as 'my_sin::sin'"),
+        ("new-op plugins::x", "a package 'plugrad_plugins' is installed already"),
+        ("new-op taste::sour", "plugin 'tasting' (tasting-plugrad 1.0) offers operators of 'taste' already"),
+        ("new-op vision::blur --directory here", "here exists already: remove it"),
         ("new-backend metal --namespace nowhere", "ModuleNotFoundError: No module named 'nowhere': install the library"),
         ("new-backend metal --namespace os", "AttributeError: module 'os' has no attribute 'asarray'"),
         ("new-backend metal --namespace numpy", "its arrays are NumPy's, which belong to the device 'cpu' already"),
@@ -122,6 +148,12 @@ def test_a_namespace_brings_its_own_names(tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_written(run, site, tmp_path, monkeypatch, capsys, line, message):
     site.stranger("acme", plugin(BANANA))
+    site.stranger("tasting", """
+from plugrad.plugins import OpSpec, hookimpl
+@hookimpl
+def plugrad_ops():
+    return [OpSpec("taste::sweet", "nowhere:sweet")]
+""")  # fmt: skip
     work = tmp_path / "work"
     (work / "here").mkdir(parents=True)
     (work / "here/file").write_text("mine")
@@ -131,7 +163,13 @@ def test_what_cannot_be_written(run, site, tmp_path, monkeypatch, capsys, line, 
     assert [p.name for p in work.rglob("*")] == ["here", "file"]
 
 
-def test_templates_are_complete():
+def test_the_wheel_holds_the_templates():
+    """What is no Python counts, too: hatch takes every file of the package that git does not ignore."""
     files = {p.relative_to(new.TEMPLATES).as_posix() for p in new.TEMPLATES.rglob("*") if p.is_file()}
-    for layer in ("backend",):
-        assert {f"{layer}/pyproject.toml", f"{layer}/README.md"} <= files
+    root = new.TEMPLATES.parents[3]
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("plugrad runs from where it was installed: these are the files that its wheel held")
+    hatch = pytest.importorskip("hatchling.builders.wheel")
+    wheel = {f.distribution_path for f in hatch.WheelBuilder(str(root)).recurse_included_files()}
+    assert {f"plugrad/cli/templates/{f}" for f in files if "__pycache__" not in f} <= wheel
+    assert {"backend/pyproject.toml", "backend/README.md", "op/pyproject.toml", "op/README.md"} <= files

@@ -1,4 +1,4 @@
-"""`plugrad new-backend`: a complete package to begin with, whose tests pass."""
+"""`plugrad new-backend` and `plugrad new-op`: a complete package to begin with, whose tests pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def add(commands: Any) -> None:
-    """Add `new-backend`."""
+    """Add `new-backend` and `new-op`."""
     parser = command(
         commands, "new-backend", new_backend, "write the package of a new backend, whose tests pass"
     )
@@ -28,6 +28,11 @@ def add(commands: Any) -> None:
         "--namespace",
         metavar="MODULE",
         help="the installed module that follows the array API standard; without it, NumPy stands in for your library",
+    )
+    _add_directory(parser)
+    parser = command(commands, "new-op", new_op, "write the package of a new operator, whose tests pass")
+    parser.add_argument(
+        "name", metavar="NAME", help="LIBRARY::OP, such as 'vision::blur'; NAME alone is NAME::NAME"
     )
     _add_directory(parser)
 
@@ -51,21 +56,50 @@ def new_backend(args: argparse.Namespace) -> Answer:
     return _write(layers, args.directory, names, name, "plugrad devices")
 
 
+def new_op(args: argparse.Namespace) -> Answer:
+    """Write the package of an operator."""
+    from .. import ops  # noqa: F401  which says what names of libraries are taken
+    from ..plugins import RESERVED_LIBRARIES, OpSpec
+
+    library, _, op = args.name.partition("::")
+    op = op or library
+    form = "lower-case letters, digits and _, a letter first, such as 'vision::blur'"
+    _check_form(op, "an operator", form)
+    _check_name(library, "a library of operators", form)
+    for record in read_plugins():
+        for spec in record.offered(OpSpec):
+            if spec.name.partition("::")[0] == library:
+                raise CommandError(
+                    f"{record.title} offers operators of {library!r} already: give it another name"
+                )
+    if library in RESERVED_LIBRARIES:
+        raise CommandError(
+            f"library {library!r} is plugrad's own: give another, such as 'my_{library}::{op}'"
+        )
+    names = {"fruit": library, "ripen": op, "plugrad-fruit": _distribution(library)}
+    return _write(["op"], args.directory, names, library, f"plugrad plugins show {library}")
+
+
 def _add_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directory", metavar="DIR", help="where to write it (plugrad-NAME, here)")
 
 
 def _check_name(name: str, what: str, form: str) -> None:
+    """Raise for a name that is none, or whose package there is already."""
+    _check_form(name, what, form)
+    if importlib.util.find_spec(f"plugrad_{name}"):
+        raise CommandError(
+            f"a package 'plugrad_{name}' is installed already: give it another name, or uninstall it"
+        )
+
+
+def _check_form(name: str, what: str, form: str) -> None:
     import keyword
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         close = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
         hint = f"; did you mean {close!r}?" if close and close != name else ""
         raise CommandError(f"{name!r} cannot be the name of {what}: give {form}{hint}")
-    if importlib.util.find_spec(f"plugrad_{name}"):
-        raise CommandError(
-            f"a package 'plugrad_{name}' is installed already: give it another name, or uninstall it"
-        )
 
 
 def _class_name(name: str) -> str:
