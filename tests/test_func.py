@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -823,3 +825,32 @@ def test_levels_are_of_one_thread() -> None:
     expected = list(map(one, range(20)))
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(one, range(20))) == expected
+
+
+def test_what_nobody_can_differentiate_needs_no_gradient() -> None:
+    x, w = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    inner: list[Any] = [
+        lambda z: func.vjp(lambda a: a.sin() * z, x)[0],
+        lambda z: func.linearize(lambda a: a.sin() * z, x)[0],
+        lambda z: func.grad(lambda a: (a.sin() * z).sum())(x) * z,
+        lambda z: func.jacrev(lambda a: a.sin() * z)(x) @ z,
+    ]
+    for f in inner:
+        assert not func.grad(lambda z, f=f: f(z).sum())(w).requires_grad
+        assert func.grad(lambda z, f=f: (f(z) ** 2).sum())(w.clone().requires_grad_()).requires_grad
+
+
+def test_a_tensor_turned_in_place_is_freed_with_its_level() -> None:
+    seen = []
+
+    def f(x: Any) -> Any:
+        y = (x * 2).reshape(1, 3)
+        seen.append(weakref.ref(y))
+        return y.t_()
+
+    gc.disable()
+    try:
+        vmap(f)(torch.ones(2, 3))
+        assert seen[0]() is None
+    finally:
+        gc.enable()

@@ -203,7 +203,7 @@ def pop(level: Level) -> None:
     level.alive = False
     for array_type in level.types.values():
         BY_ARRAY.pop(array_type, None)
-    level.types = {}
+    level.types, level.turned = {}, []
 
 
 @contextmanager

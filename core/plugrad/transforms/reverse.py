@@ -42,12 +42,13 @@ class Taped:
         return wrap(tensor._raw) if tensor._edge is not None else tensor
 
     def _wanted_by_others(self, tensors: Sequence[Any]) -> bool:
-        """Whether the graph of tensors leads anywhere but to the leaves that were made for this call."""
+        """Whether the graph of tensors leads anywhere but to the leaves that were made for this call, or for others that
+        have ended: those nobody remembers."""
         found: dict[Node, None] = dict.fromkeys(t._edge for t in tensors if t._edge is not None)
         stack = list(found)
         while stack:
             node = stack.pop()
-            if not node.edges and node not in self.own:
+            if not node.edges and node not in self.own and (_remembered(node) or node.hooks is not None):
                 return True
             for edge in node.edges:
                 if edge is not None and edge not in found:
@@ -85,6 +86,10 @@ class Taped:
             ys, xs, gs, retain_graph=retain_graph or recorded, create_graph=recorded, allow_unused=True
         )
         return [None if g is None else self._released(g) for g in found]
+
+
+def _remembered(node: Any) -> bool:
+    return getattr(node, "variable", node) is not None
 
 
 def tensors(tree: Any, asked: str, which: str) -> tuple[list[Any], Spec]:
