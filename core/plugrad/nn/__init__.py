@@ -26,6 +26,7 @@ from .activation import (
     Softsign,
     Tanh,
 )  # fmt: skip
+from .attention import MultiheadAttention
 from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d

@@ -11,6 +11,8 @@ from .compare import logical_not, logical_or, not_equal, where
 from .linalg import matmul, matrix_transpose
 from .reduce import any_, max_
 
+__all__ = ["scaled_dot_product_attention"]
+
 
 @composite("scaled_dot_product_attention")
 def scaled_dot_product_attention(

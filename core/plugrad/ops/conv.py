@@ -17,6 +17,8 @@ from .reduce import sum_
 from .shape import permute_dims, reshape_
 from .sliding import FULL, Ints, Pads, counts, elements, inner, padded, put, zeros
 
+__all__ = ["convolution", "convolution_biased", "convolution_transposed", "convolution_weight"]
+
 _WHERE = "stride=() padding=() dilation=() groups=1"
 
 # The kernels for any array library: one product of matrices for each element of the kernel, and no index arrays. A

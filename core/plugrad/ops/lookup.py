@@ -11,6 +11,8 @@ from .index import index_add, masked_fill, take
 from .shape import broadcast_to, reshape_
 from .sliding import zeros
 
+__all__ = ["embedding", "embedding_backward"]
+
 
 def _embedding(x: Any, indices: Any, padding_idx: int | None) -> Any:
     flat = reshape_(indices, (math.prod(indices.shape),))

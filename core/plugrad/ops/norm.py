@@ -11,6 +11,8 @@ from typing import Any
 from ..op import operator, sum_to
 from .reduce import mean_
 
+__all__ = ["layer_norm", "layer_norm_affine"]
+
 
 def _deviation(x: Any, axis: Any, eps: float) -> tuple[Any, Any]:
     """The differences from the mean, and what they are multiplied by."""

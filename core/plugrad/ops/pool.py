@@ -17,6 +17,8 @@ from .compare import equal, maximum, where
 from .index import getitem
 from .sliding import Ints, Pads, counts, elements, inner, padded, put, zeros
 
+__all__ = ["argmax_pool2d", "avg_pool2d", "avg_unpool2d", "embed_pooled", "max_pool2d", "take_pooled"]
+
 ONES, NO_PADDING = (1, 1), ((0, 0), (0, 0))
 _WINDOWS = "kernel=() stride=() padding=() dilation=()"
 
