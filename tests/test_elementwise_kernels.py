@@ -283,9 +283,24 @@ def test_points_of_the_domain_can_be_given():
             **given,
         )
 
-    with pytest.raises(ValueError, match=r"the NumPy form is finite at none of 0\.37, 1\.83"):
+    with pytest.raises(
+        ValueError, match=r"the NumPy form is finite, and smooth in each input, at none of 0\.37, 1\.83"
+    ):
         acosh()
     assert acosh(at=(10.5, 12.0)).name == "t::acosh9"
+
+
+def test_a_formula_that_forgot_a_parameter_is_found():
+    with pytest.raises(
+        ValueError, match=r"the formula of 'x' gives 1 at x=0.37, a=1.375, but the slope .* is 1.375"
+    ):
+        torch.elementwise_kernel(
+            "t::scaled", source="y = a * x", numpy=lambda x, a=1.0: a * x, x=lambda g, x: g
+        )
+    with pytest.raises(ValueError, match=r"the source gives 0.37 at x=0.37, a=1.375, the NumPy form 0.50875"):
+        torch.elementwise_kernel(
+            "t::scaled", source="y = x", numpy=lambda x, a=1.0: a * x, x=lambda g, a: g * a
+        )
 
 
 def test_a_formula_is_not_compared_at_a_corner():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -124,6 +125,28 @@ def test_what_packages_offer_comes_and_goes_with_them(environment):
     finally:
         environment.uninstall(*packages)
     check_absence()
+
+
+def test_the_package_that_the_page_on_operators_builds(environment):
+    page = (ROOT / "docs/operators.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^```\w+\n# (\S+/?\S+\.\w+)\n(.*?)^```$", page, re.M | re.S))
+    assert {"pyproject.toml", "plugrad_acme/__init__.py", "tests/test_acme.py"} < set(files)
+    package = environment.folder / "plugrad-acme"
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text, encoding="utf-8")
+    environment.install(package)
+    try:
+        config = "-c /dev/null --rootdir . -W error"
+        done = environment.run(f"pytest -q -p no:cacheprovider {config} {package}/tests", code_is_module=True)
+        assert "2 passed" in done.stdout, done.stdout + done.stderr
+        used = environment.output(
+            "import plugrad; wave = plugrad.ops.acme.wave; wave(plugrad.ones(2), k=2.0);"
+            "print(*[kernel.__module__ for kernel in wave.kernels.values()])"
+        )
+        assert used == "plugrad_acme.kernels\n"
+    finally:
+        environment.uninstall("plugrad-acme")
 
 
 # ---- hostile plugins

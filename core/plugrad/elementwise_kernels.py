@@ -105,31 +105,48 @@ def _check_values(
     op: Op, numpy: Callable[..., Any], tokens: list[c_source.Token], at: Sequence[float] | None
 ) -> None:
     """Compare the NumPy form with the source, and the formulas with its numerical derivatives, at a few points."""
-    values, count = tuple(op.params.values()), len(op.inputs)
+    count = len(op.inputs)
     given = POINTS if at is None else tuple(map(float, at))
-    points = np.array(list(islice(product(given, repeat=count), 0, None, max(1, len(given) ** count // 24))))
+    points = np.array(
+        list(islice(product(given, repeat=count), 0, None, max(1, len(given) ** count // 24)))
+    ).T
+    # A default such as 1.0 would hide that a formula forgot its parameter.
+    varied = [1.25 * v + 0.125 if isinstance(v, float) else v for v in op.params.values()]
     with np.errstate(all="ignore"):
-        _check_form(op, numpy, points.T.astype(np.float32), values)
-        xs = points.T.astype(np.float64)
-        y = _column(numpy(*xs, *values), xs)
-        inside = np.isfinite(y)
-        if not inside.any():
+        _check_form(op, numpy, points.astype(np.float32), tuple(op.params.values()))
+        if not _check_at(op, numpy, tokens, points, tuple(op.params.values())):
             raise ValueError(
-                f"op {op.name!r}: the NumPy form is finite at none of {', '.join(map(str, given))}: "
-                "give at=(…), values of the inputs where it is"
+                f"op {op.name!r}: the NumPy form is finite, and smooth in each input, at none of "
+                f"{', '.join(map(str, given))}: give at=(…), values of the inputs where it is"
             )
-        for i in np.flatnonzero(inside):
-            point = dict(zip((*op.inputs, *op.params), (*xs[:, i].tolist(), *values)))
-            found = c_source.value(tokens, point)
-            if found is not None and abs(found - y[i]) > 1e-9 * max(1, abs(found)):
-                where = ", ".join(f"{k}={v:g}" for k, v in point.items())
-                raise ValueError(
-                    f"op {op.name!r}: the source gives {found:.6g} at {where}, the NumPy form {y[i]:.6g}: "
-                    "one of them is wrong"
-                )
-        for k, name in enumerate(op.inputs):
-            if name in op.formulas:
-                _check_formula(op, numpy, k, xs[:, inside], y[inside], values)
+        _check_at(op, numpy, tokens, points, tuple(varied))
+
+
+def _check_at(
+    op: Op, numpy: Callable[..., Any], tokens: list[c_source.Token], xs: np.ndarray, values: tuple[Any, ...]
+) -> bool:
+    """Compare at points that lie in the domain; whether there were any, for the value and for each formula."""
+    names = (*op.inputs, *op.params)
+    y = _column(numpy(*xs, *values), xs)
+    inside = np.isfinite(y)
+    for i in np.flatnonzero(inside):
+        point = dict(zip(names, (*xs[:, i].tolist(), *values)))
+        found = c_source.value(tokens, point)
+        if found is not None and abs(found - y[i]) > 1e-9 * max(1, abs(found)):
+            raise ValueError(
+                f"op {op.name!r}: the source gives {found:.6g} at {_where(point)}, the NumPy form {y[i]:.6g}: one of them "
+                "is wrong"
+            )
+    checked = [
+        _check_formula(op, numpy, k, xs[:, inside], y[inside], values)
+        for k, name in enumerate(op.inputs)
+        if name in op.formulas and inside.any()
+    ]
+    return bool(inside.any()) and all(checked)
+
+
+def _where(point: dict[str, float]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in point.items())
 
 
 def _check_form(op: Op, numpy: Callable[..., Any], xs: np.ndarray, values: tuple[Any, ...]) -> None:
@@ -150,17 +167,17 @@ def _check_form(op: Op, numpy: Callable[..., Any], xs: np.ndarray, values: tuple
 
 def _check_formula(
     op: Op, numpy: Callable[..., Any], k: int, xs: np.ndarray, y: np.ndarray, values: tuple[Any, ...]
-) -> None:
-    """Whether the formula of input `k` is the slope of the NumPy form, where that has one."""
+) -> bool:
+    """Compare the formula of input `k` with the slope of the NumPy form; whether that has one somewhere."""
     for_device("cpu")  # whose kernels the formula runs on
-    inputs = [np.ascontiguousarray(x) for x in xs]
-    single = [np.float32(a) for a in (np.ones_like(y), y, *inputs)]
-    g32 = op.vjp(op.inputs[k], single[0], single[1], single[2:], values)
-    if getattr(g32, "dtype", np.float32) != np.float32:
+    name = op.inputs[k]
+    single = [np.float32(a) for a in (np.ones_like(y), y, *xs)]
+    result = op.vjp(name, single[0], single[1], single[2:], values)
+    if getattr(result, "dtype", np.float32) != np.float32:
         raise ValueError(
-            f"op {op.name!r}: the formula of {op.inputs[k]!r} makes {g32.dtype} of float32: {_WIDENED}"
+            f"op {op.name!r}: the formula of {name!r} makes {result.dtype} of float32: {_WIDENED}"
         )
-    formula = _column(op.vjp(op.inputs[k], np.ones_like(y), y, inputs, values), xs)
+    formula = _column(op.vjp(name, np.ones_like(y), y, [np.ascontiguousarray(x) for x in xs], values), xs)
 
     def slopes(step: float) -> tuple[np.ndarray, np.ndarray]:
         """Those to the left and to the right."""
@@ -172,17 +189,13 @@ def _check_formula(
     one, two = (left + right) / 2, sum(slopes(2e-5)) / 2
     scale = 1 + np.abs(y) + np.abs(one)
     smooth = (np.abs(left - right) <= 1e-2 * scale) & (np.abs(one - two) <= 1e-6 * scale)
-    if not smooth.any():
-        raise ValueError(
-            f"op {op.name!r}: the NumPy form is smooth in {op.inputs[k]!r} at none of the points: "
-            "give at=(…), values of the inputs where it is"
-        )
     for i in np.flatnonzero(smooth & ~(np.abs(formula - one) <= 1e-4 * scale)):
-        where = ", ".join(f"{name}={x:g}" for name, x in zip(op.inputs, xs[:, i]))
+        point = dict(zip((*op.inputs, *op.params), (*xs[:, i].tolist(), *values)))
         raise ValueError(
-            f"op {op.name!r}: the formula of {op.inputs[k]!r} gives {formula[i]:.6g} at {where}, but the slope of the "
+            f"op {op.name!r}: the formula of {name!r} gives {formula[i]:.6g} at {_where(point)}, but the slope of the "
             f"NumPy form is {one[i]:.6g} there"
         )
+    return bool(smooth.any())
 
 
 def _column(values: Any, xs: np.ndarray) -> np.ndarray:
