@@ -381,7 +381,7 @@ def _in_special_mode(ctx: Any, args: tuple[Any, ...], outputs: tuple[Any, ...]) 
     if thread.mode & ANOMALY:
         anomaly.after_forward(ctx._function.__name__, given, made, ctx)
     if thread.mode & WATCHED:
-        thread.watcher(ctx._function.__name__, given, made, ctx)
+        thread.watcher(ctx._function, given, (), made, ctx)
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

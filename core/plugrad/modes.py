@@ -37,7 +37,7 @@ class _ThreadModes(threading.local):
     saved_tensors_hooks: tuple[Any, ...] = ()
     saved_tensors_hooks_refused: str | None = None
     anomaly_checks_nan = True
-    #: Where WATCHED is set: what is told of every op on tensors, `watcher(name, raw inputs, raw outputs, node or None)`.
+    #: Where WATCHED is set: what is told of every op on tensors, `watcher(op, raw inputs, params, raw outputs, node or None)`.
     watcher: Any = None
 
 

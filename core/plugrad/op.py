@@ -254,7 +254,7 @@ class Op:
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, [y], tensor._edge)
         if active and thread.mode & WATCHED:
-            thread.watcher(self.name, raws, [y], getattr(tensor, "_edge", None))
+            thread.watcher(self, raws, values, [y], getattr(tensor, "_edge", None))
         if level is not None:
             level.note(tensor)
         return tensor
@@ -447,7 +447,8 @@ class Op:
         if active and thread.mode & ANOMALY:
             anomaly.after_forward(self.name, raws, ys, tensors[0]._edge if tensors else None)
         if active and thread.mode & WATCHED:
-            thread.watcher(self.name, raws, ys, getattr(tensors[0], "_edge", None) if tensors else None)
+            edge = getattr(tensors[0], "_edge", None) if tensors else None
+            thread.watcher(self, raws, values, ys, edge)
         return tensors
 
     # --- derivatives from the formulas ------------------------------------------------------------------------

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from ..errors import DivergenceError as DivergenceError
     from ..errors import OpCheckError as OpCheckError
     from .comparison import Comparison as Comparison
-    from .comparison import Divergence as Divergence
     from .comparison import compare as compare
+    from .divergence import Divergence as Divergence
     from .kit.cases import Conformance as Conformance
     from .kit.engine import conformance as conformance
     from .kit.report import Report as Report
@@ -30,7 +30,7 @@ _HOMES = {
     "Result": "kit.report",
     "opcheck": "opchecks.opcheck",
     "Comparison": "comparison",
-    "Divergence": "comparison",
+    "Divergence": "divergence",
     "DivergenceError": "comparison",
     "compare": "comparison",
     "OpReport": "opchecks.report",

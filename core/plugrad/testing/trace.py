@@ -4,73 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import BY_ARRAY
 from ..codegen import ZerosBackward0
-from ..graph import Node, Port
+from ..graph import Node, Port, wrap
+from ..modes import NO_GRAD, set_mode, thread, tidy
+from ..op import OPS, Op
 from ..strict import user_place
-from .tolerances import Difference, difference
-
-Kind = Literal["value", "gradient", "input", "arriving", "sequence", "error", "result"]
-
-
-class Divergence:
-    """Where a device first computed something else than the first one.
-
-    `kind` says what: the "value" of the op, though its operands agree; the "gradient" that it passes on, though what arrives
-    agrees; an "input" that no op made, or an "arriving" gradient that no op passed on; the "sequence" of ops; an "error"; or
-    a "result" of the whole, though all ops agree.
-    """
-
-    def __init__(
-        self,
-        kind: Kind,
-        trace: Trace,
-        what: str,
-        step: Step | None = None,
-        difference: Difference | None = None,
-        backward: bool = False,
-    ) -> None:
-        self.kind, self.what, self.difference, self.backward = kind, what, difference, backward
-        reference = trace.reference or trace
-        self.device, self.reference = trace.device, reference.device
-        #: The op, the file and line that called it, its operands as "float32[2, 3]".
-        self.op = None if step is None else step.name
-        self.place = None if step is None else step.place
-        self.inputs: list[str] = [] if step is None else step.forms
-        #: How many ops were called before it, and how many there are in all.
-        self.position = len(reference.steps) if step is None else step.number
-        self.steps = len(reference.steps)
-        #: How far the operands were apart, where it is the value that differs.
-        self.input_error: float | None = None
-
-    @property
-    def line(self) -> str:
-        """The text of the line that called the op; "" where nobody knows."""
-        import linecache
-
-        return "" if self.place is None else linecache.getline(*self.place).strip()
-
-    def __str__(self) -> str:
-        where = ""
-        if self.op is not None:
-            where = f" at op {self.position + 1} of {self.steps}, {self.op}({', '.join(self.inputs)})"
-        lines = [f"compare: {self.device!r} diverges from {self.reference!r}{where}", f"  {self.what}"]
-        if self.difference is not None:
-            lines.append(f"  found {self.difference}")
-        if self.input_error is not None:
-            lines.append(f"  its operands agree, to {self.input_error:.3g}")
-        if self.place is not None:
-            lines.append(
-                f"  called at {self.place[0]}:{self.place[1]}" + (f": {self.line}" if self.line else "")
-            )
-        return "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return f"<{str(self).splitlines()[0]}>"
+from .divergence import Divergence
+from .tolerances import difference
 
 
 class Step(NamedTuple):
@@ -110,19 +55,23 @@ class Trace:
 
     # --- what is seen -------------------------------------------------------------------------------------------
 
-    def __call__(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], node: Node | None) -> None:
-        """An op was called on tensors: the watcher of `modes`."""
+    def __call__(
+        self, op: Any, inputs: Sequence[Any], params: Sequence[Any], outputs: Sequence[Any], node: Node | None
+    ) -> None:
+        """An op or a Function was called on tensors: the watcher of `modes`."""
         if self.found is not None or any(_is_transform(y) for y in outputs):
             return  # the ops on what is in an array of a transform are seen themselves
         step = Step(
             len(self.steps),
-            name,
+            op.name if isinstance(op, Op) else op.__name__,
             user_place(),
             [_form(x) for x in inputs],
             [self._keep(x) for x in inputs if hasattr(x, "dtype")],
             [self._keep(y) for y in outputs],
         )
         if self.reference is not None and not self._agrees(step):
+            if self.found is not None and self.found.kind == "value" and isinstance(op, Op):
+                self._try_exactly(op, inputs, params)
             return
         self.steps.append(step if self.reference is None else step._replace(inputs=[], outputs=[]))
         node = node.node if isinstance(node, Port) else node
@@ -187,6 +136,30 @@ class Trace:
             )
             return False
         return True
+
+    def _try_exactly(self, op: Op, inputs: Sequence[Any], params: Sequence[Any]) -> None:
+        """Say of an op whose value differs whether it does so for the operands of the reference, too."""
+        found: Any = self.found
+        if not found.input_error:
+            return
+        there = self.reference.steps[found.position]  # type: ignore[union-attr]
+        values = iter(there.inputs)
+        was = thread.mode
+        try:
+            set_mode(NO_GRAD)
+            operands = [
+                wrap(BY_ARRAY[type(x)].from_numpy(next(values).copy())) if hasattr(x, "dtype") else x
+                for x in inputs
+            ]
+            y = op.call(operands, *params) if op.variadic else op.call(*operands, *params)
+            outputs = [host_of(v._raw) for v in (y if op.outputs else [y])]
+            pairs = zip(outputs, there.outputs, strict=True)
+            found.magnifies = all(difference(a, b, **self.options) is None for a, b in pairs)
+        except Exception:  # it takes no such arrays: nothing can be said
+            pass
+        finally:
+            thread.mode = was  # in one step: see `tidy`
+            tidy()
 
     def _parts(self, step: Step, there: Step | None) -> None:
         if there is None:
@@ -287,8 +260,6 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 def _operand(name: str, k: int) -> str:
     """What an op calls its operand `k`."""
-    from ..op import OPS, Op
-
     op = OPS.get(name)
     if isinstance(op, Op) and not op.variadic and k < len(op.inputs):
         return f"its operand {op.inputs[k]!r}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import composites, kernels
 from ...backend import BY_ARRAY
+from ...contract import defines
 from ...op import Op
 from ..tolerances import difference
 from .calls import Case, host
@@ -89,14 +90,19 @@ def same_function(a: Any, b: Any) -> bool:
     return a == b or getattr(a, "func", a) == getattr(b, "func", b)
 
 
-def composite_of(op: Any, backend: Any) -> Any:
-    """What the op, or the core, makes of other ops where a backend has no kernel; None where there is nothing."""
+def meaning_of(op: Any, backend: Any) -> Any:
+    """What a kernel has to agree with; None where there is nothing.
+
+    The op's default; the core's composite; or the device's own kernel, whose place that of a plugin may have taken.
+    """
     if isinstance(op.default, Op):
         return op.default.kernel(backend.array_type)
     if op.default is not None:
         return op.default
     found = composites.find(op.name)
-    return None if found is None else partial(found, backend)
+    if found is not None:
+        return partial(found, backend)
+    return getattr(backend, op.name) if defines(backend, op.name) else None
 
 
 def results(y: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from ... import creation, dtypes, quiet
 from ..tolerances import difference
 from .calls import Case, host, noise
-from .checks import agree, attempt, check, composite_of, host_of, hosts, kernel_of, results
+from .checks import agree, attempt, check, host_of, hosts, kernel_of, meaning_of, results
 from .report import Fault, Inapplicable
 
 # --- layouts and shapes -----------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def check_empty(case: Case, options: dict[str, Any]) -> str | None:
             raise Fault(f"operands of shape (0, 3) gave the shape {tuple(y.shape)}")
         if y.dtype is not full.dtype:
             raise Fault(f"the dtype {y.dtype}, and {full.dtype} where there are elements")
-    default = None if subject.op is None else composite_of(subject.op, subject.backend)
+    default = None if subject.op is None else meaning_of(subject.op, subject.backend)
     if default is not None and kernel_of(case)[0] is not default:
         operands, params = case.raw_arguments(tensors)
         try:

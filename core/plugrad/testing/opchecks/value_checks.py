@@ -16,7 +16,7 @@ from ...errors import DeviceError
 from ...modes import inference_mode, no_grad
 from ...op import OPS, Composite, Op
 from .calls import Case, host
-from .checks import agree, attempt, check, composite_of, host_of, hosts, kernel_of, results, same_function
+from .checks import agree, attempt, check, host_of, hosts, kernel_of, meaning_of, results, same_function
 from .report import Fault, Inapplicable
 
 # --- declaration and values -----------------------------------------------------------------------------------
@@ -83,19 +83,19 @@ def check_call(case: Case, options: dict[str, Any]) -> str | None:
 
 @check(
     "composite",
-    "the device's kernel computes what the op's default does",
-    "correct the kernel: the default (or the core's composite) says what the op means",
+    "the kernel computes what the op's default does, or the core's composite, or the kernel whose place it takes",
+    "correct the kernel: the default says what the op means",
 )
 def check_composite(case: Case, options: dict[str, Any]) -> str | None:
     op = case.subject.op
     if op is None:
         raise Inapplicable("it is no op with kernels")
     backend = case.subject.backend
-    kernel, default = kernel_of(case)[0], composite_of(op, backend)
+    kernel, default = kernel_of(case)[0], meaning_of(op, backend)
     if default is None:
-        raise Inapplicable("it has no default")
+        raise Inapplicable("it has neither a default nor a composite")
     if same_function(kernel, default):
-        raise Inapplicable(f"{case.subject.device} has no other kernel than the default")
+        raise Inapplicable(f"{case.subject.device} has no other kernel")
     operands, params = case.raw_arguments(case.tensors())
     try:
         expected = [host_of(y) for y in results(quiet.run_anyway(default, *operands, *params))]

@@ -1,0 +1,59 @@
+"""Every op of the core, held against what operators have to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugrad.op import OPS
+from plugrad.testing import opcheck
+from plugrad.testing.rows import ROWS, In, Row, Sample
+
+SHAPES = "the shape of its result depends on values, as its name says"
+BROADCASTS = "its callers give operands of one shape"
+INTEGERS = "for integers the kernel computes float64; PyTorch refuses them"
+#: What core ops are excused from, and why.
+EXCUSED: dict[str, dict[str, str]] = {
+    **{name: {"vmap": SHAPES} for name in ("nonzero", "argwhere", "unique")},
+    "bincount": {"vmap": SHAPES, "empty": "PyTorch forgets the dtype of weights where there are no elements, too"},
+    **{
+        name: {"broadcasting": BROADCASTS}
+        for name in (
+            "mse_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+            "index_add", "embed_pooled",
+        )
+    },
+    **{
+        name: {"dtypes": INTEGERS}
+        for name in ("leaky_relu", "hardtanh", "elu", "softplus", "logsigmoid", "silu", "gelu")
+    },
+    "complex": {"dtypes": "there is no complex dtype of two float16"},
+    "cholesky": {
+        "gradcheck": "its gradient is symmetric, as is its operand, and differences of single elements are not",
+        "gradgrad": "the same",
+    },
+    "convolution_transposed": {"empty": "an image without channels contradicts its other operand"},
+    "overlap_add": {"empty": "an operand without elements contradicts its shape="},
+}  # fmt: skip
+
+
+def first_samples(row: Row) -> list[Sample]:
+    """Two samples of a row, of a dtype that the op takes."""
+    if "d" in row.dtypes:
+        return list(row.samples[:2])
+
+    def whole(a: Any) -> Any:
+        return In(a.shape, a.low, a.high, "int64") if isinstance(a, In) else a
+
+    return [Sample(tuple(map(whole, s.args)), s.params) for s in row.samples[:2]]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_every_op_of_the_core_is_as_ops_have_to_be(row: Row) -> None:
+    report = opcheck(OPS[row.op], *first_samples(row), skip=EXCUSED.get(row.op))
+    assert report["call"].status == "passed"
+    for name in EXCUSED.get(row.op, {}):
+        assert not opcheck(OPS[row.op], *row.samples, only=name, raise_exception=False).ok, (
+            f"{name} needs no excuse"
+        )
