@@ -1,5 +1,6 @@
 """Operators of plugins under `plugrad.ops.LIBRARY.NAME`."""
 
+import pickle
 import sys
 
 import numpy as np
@@ -212,6 +213,18 @@ def test_a_library_may_not_hide_plugrads_own_names(site):
     reasons = registry.records()[1].rejected
     assert reasons[0] == "operator 'exp::softsquare': library 'exp' is plugrad's own: give it another name"
     assert registry.op_specs(all=True) == []
+
+
+def test_a_pickle_finds_the_operator_of_a_plugin(fruit):
+    pickled = pickle.dumps(fruit.softsquare)
+    assert pickle.loads(pickled) is fruit.softsquare
+    del OPS["fruit::softsquare"], sys.modules["fruit_ops"]
+    del OPS["fruit::halfway"]
+    assert pickle.loads(pickled) is sys.modules["fruit_ops"].softsquare
+    with pytest.raises(
+        LookupError, match=r"op 'fruit::softcircle' is not declared: import the package .*; operator"
+    ):
+        pickle.loads(pickled.replace(b"fruit::softsquare", b"fruit::softcircle"))
 
 
 def test_operators_that_the_program_declares(site):

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, plugins, quiet, saved
 from . import backend as backends
-from .errors import DeviceError, NoDerivativeError
+from .errors import DeviceError, NoDerivativeError, PluginError
 from .graph import Meta, Node, Port, Variable, follow, made, wrap
 from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL, WATCHED, active, thread
 from .storage import share
@@ -599,7 +599,14 @@ class Composite:
 
 
 def _named(name: str) -> Op | Composite:
-    """The op of a pickle."""
+    """The op of a pickle; a plugin's is imported."""
+    if name not in OPS and "::" in name:
+        try:
+            plugins.load(plugins.find_op(name))
+        except PluginError as error:
+            raise LookupError(
+                f"op {name!r} is not declared: import the package that declares it first; {error}"
+            ) from error
     try:
         return OPS[name]
     except KeyError:

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from ..errors import DeviceError, PluginError, PluginWarning
 from . import RESERVED_LIBRARIES, output
+from .listeners import Listeners, is_strict
 from .loader import (
     PluginRecord,
-    describe,
     other_distributions,
     own_distributions,
     read_distribution,
@@ -49,8 +49,7 @@ class Registry:
         self._stages: dict[str, list[PluginRecord]] = {"by hand": []}
         self._reading: dict[str, int] = {}  # the thread that discovers a stage at this moment
         self._lock = threading.RLock()  # a plugin may look something up while it is imported
-        self._told: list[PluginRecord] = []
-        self._listeners: list[tuple[PluginRecord, Callable[..., object]]] = []
+        self._listeners = Listeners()
         _registries.add(self)
 
     # --- devices --------------------------------------------------------------------------------------------
@@ -196,7 +195,7 @@ class Registry:
                     reason = f"{other.title} offers {min(both)} already"
                     raise PluginError(f"{record.title} cannot be registered: {reason}")
             self._stages["by hand"].append(record)
-            self._announce([record])
+            self._listeners.announce([record])
             return record
 
     # --- how ------------------------------------------------------------------------------------------------
@@ -270,7 +269,7 @@ class Registry:
             for record in records:
                 if record.state in ("failed", "incompatible"):
                     cure = f"PLUGRAD_DISABLE_PLUGINS={record.name}"
-                    if _is_strict():
+                    if is_strict():
                         reason = f"{record}; disable it by {cure}, or set PLUGRAD_STRICT_PLUGINS=0"
                         raise PluginError(reason) from record.error
                     warnings.warn(
@@ -281,36 +280,7 @@ class Registry:
             raise
         finally:
             del self._reading[stage]
-        self._announce(records)
-
-    def _announce(self, records: list[PluginRecord]) -> None:
-        """Tell those who listen of new plugins, and new ones among those who listen of all before."""
-        for record in records:
-            self._told.append(record)
-            for listener in list(self._listeners):
-                self._tell(listener, record)
-            for function in record.listeners if record.state == "loaded" else ():
-                listener = (record, function)
-                self._listeners.append(listener)
-                for past in list(self._told):
-                    self._tell(listener, past)
-
-    def _tell(self, listener: tuple[PluginRecord, Callable[..., object]], record: PluginRecord) -> None:
-        """Call a listener; one that fails is not called again."""
-        owner, function = listener
-        if listener not in self._listeners:
-            return
-        try:
-            function(record)
-        except (Exception, SystemExit) as error:
-            self._listeners.remove(listener)
-            told = f"its plugrad_registered, told of {record.title}, failed: {describe(error)}"
-            message = (
-                f"{owner.title}: {told}; all else works; silence this by PLUGRAD_DISABLE_PLUGINS={owner.name}"
-            )
-            if _is_strict():
-                raise PluginError(message) from error
-            warnings.warn(message, PluginWarning, stacklevel=2)
+        self._listeners.announce(records)
 
     def _without_rivals(self, record: PluginRecord) -> PluginRecord:
         """The record less what claims plugrad's own: a device type, an array type, a name among its operators."""
@@ -342,10 +312,6 @@ class Registry:
 
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
-
-
-def _is_strict() -> bool:
-    return os.environ.get("PLUGRAD_STRICT_PLUGINS", "0") not in ("", "0")
 
 
 def _after_fork() -> None:
