@@ -214,3 +214,30 @@ def test_parameters_are_normal() -> None:
     assert layer.weight.grad.tolist() == [[1, 1], [1, 1]] and not layer.weight.is_inference()
     with torch.no_grad():
         layer.weight.zero_()
+
+
+@pytest.mark.parametrize(
+    "name", ["grad", "vjp", "jacrev", "jacfwd", "hessian", "linearize", "jvp", "dual", "functional"]
+)
+def test_transforms_differentiate_in_inference_mode(name: str) -> None:
+    def f(x: Any) -> Any:
+        return x.cumprod(0) * torch.linalg.det(torch.outer(x, x) + torch.eye(3))
+
+    def dual(x: Any) -> Any:
+        with torch.autograd.forward_ad.dual_level():
+            return torch.autograd.forward_ad.unpack_dual(f(torch.autograd.forward_ad.make_dual(x, x))).tangent
+
+    of = {
+        "grad": lambda x: torch.func.grad(lambda x: f(x).sum())(x),
+        "vjp": lambda x: torch.func.vjp(f, x)[1](x)[0],
+        "jacrev": lambda x: torch.func.jacrev(f)(x),
+        "jacfwd": lambda x: torch.func.jacfwd(f)(x),
+        "hessian": lambda x: torch.func.hessian(lambda x: f(x).sum())(x),
+        "linearize": lambda x: torch.func.linearize(f, x)[1](x),
+        "jvp": lambda x: torch.func.jvp(f, (x,), (x,))[1],
+        "dual": dual,
+        "functional": lambda x: torch.autograd.functional.hessian(lambda x: f(x).sum(), x),
+    }[name]
+    expected = of(torch.tensor([1.0, 2.0, 3.0]))
+    with torch.inference_mode():
+        assert torch.equal(of(torch.tensor([1.0, 2.0, 3.0])), expected) and expected.any()

@@ -13,7 +13,7 @@ from .. import ops
 from ..accumulate import fresh_leaf
 from ..engine import grad
 from ..graph import Variable
-from ..modes import enable_grad, is_grad_enabled, set_grad_enabled
+from ..modes import inference_mode, is_grad_enabled, set_grad_enabled
 from ..transforms.jacobians import basis, jacfwd, pieces
 from ..transforms.reverse import grad as reverse_grad
 from ..transforms.reverse import zeros
@@ -175,7 +175,7 @@ def vjp(
     >>> vjp(lambda x: x * x, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0]))
     (tensor([1., 4.]), tensor([ 2., 40.]))
     """
-    with enable_grad():
+    with inference_mode(False):
         c = _called("vjp", func, inputs, create_graph, strict)
         vs = c.vector(v, c.outputs, c.several_outputs, "the user-provided function returns")
     with _recording(create_graph):
@@ -198,7 +198,7 @@ def jvp(
     >>> jvp(lambda x: x * x, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0]))
     (tensor([1., 4.]), tensor([ 2., 40.]))
     """
-    with enable_grad():
+    with inference_mode(False):
         c = _called("jvp", func, inputs, create_graph, strict)
         vs = c.vector(v, c.inputs, c.several_inputs, "the input to the user-provided function is")
         cotangents = [zeros(y).requires_grad_() for y in c.outputs]
@@ -239,7 +239,7 @@ def vhp(
     >>> vhp(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
     (tensor(9.), tensor([ 6., 12.]))
     """
-    with enable_grad():
+    with inference_mode(False):
         c = _called("vhp", func, inputs, create_graph, strict)
         c.one_number()
         vs = c.vector(v, c.inputs, c.several_inputs, "the input to the user-provided function is")
@@ -265,7 +265,7 @@ def hvp(
     >>> hvp(lambda x: (x**3).sum(), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
     (tensor(9.), tensor([ 6., 12.]))
     """
-    with enable_grad():
+    with inference_mode(False):
         c = _called("hvp", func, inputs, create_graph, strict)
         c.one_number()
         vs = c.vector(v, c.inputs, c.several_inputs, "the input to the user-provided function is")
@@ -307,7 +307,7 @@ def jacobian(
             "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please "
             "either set `strict=False` or `vectorize=False`."
         )
-    with enable_grad():
+    with inference_mode(False):
         c = _called("jacobian", func, inputs, create_graph, strict)
         rows = _rows_at_once(c) if vectorize else _row_by_row(c)
     found = [c.released(blocks, c.several_inputs) for blocks in rows]

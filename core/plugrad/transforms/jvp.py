@@ -17,7 +17,7 @@ from ..codegen import meta
 from ..engine import grad
 from ..errors import NoDerivativeError
 from ..graph import Variable, wrap
-from ..modes import enable_grad, is_grad_enabled
+from ..modes import inference_mode, is_grad_enabled
 from ..op import OPS, Op, conform
 
 
@@ -83,13 +83,18 @@ def _zeros(x: Any) -> Any:
     return wrap(zeros) if raw is not x else zeros
 
 
+def _normal(v: Any) -> Any:
+    """An inference tensor as one that may be saved."""
+    return wrap(v._raw) if type(v) is Variable._inference else v
+
+
 def _transposed(op: Op, name: str, tangent: Any, y: Any, inputs: Sequence[Any], params: Sequence[Any]) -> Any:
     """The jvp of one input: the transpose of `g -> vjp(g)`, applied to its tangent; of several outputs, one each."""
     ys = list(y) if op.outputs else [y]
     on_tensors = isinstance(ys[0], Variable)
-    as_tensor = (lambda v: v) if on_tensors else (lambda v: wrap(v) if type(v) in BY_ARRAY else v)
+    as_tensor = _normal if on_tensors else (lambda v: wrap(v) if type(v) in BY_ARRAY else v)
     recorded = on_tensors and is_grad_enabled()
-    with enable_grad():
+    with inference_mode(False):
         gs = [_zeros(as_tensor(v)) for v in ys]
         for g in gs:
             g._edge = AccumulateGrad(g)

@@ -14,7 +14,7 @@ from .. import dtypes, engine, levels, ops
 from ..accumulate import fresh_leaf
 from ..backend import BY_ARRAY
 from ..graph import Node, Variable, wrap
-from ..modes import enable_grad, is_grad_enabled
+from ..modes import inference_mode, is_grad_enabled
 from .tree import Spec, flatten
 
 
@@ -25,7 +25,7 @@ class Taped:
         self.xs, self.spec = tensors(tree, asked, "inputs")
         self.recording = is_grad_enabled()
         self.inside = bool(levels.thread.stack)
-        with enable_grad():
+        with inference_mode(False):
             self.leaves = [fresh(x, self.recording) for x in self.xs]
             #: Where the graph ends that nobody outside knows.
             self.own = {x._edge for x in self.leaves if x.is_leaf}
@@ -73,7 +73,7 @@ class Taped:
             return [], [None] * len(self.leaves)
         cotangents = [zeros(y).requires_grad_() for y in outputs]
         self.own.update(g._edge for g in cotangents)
-        with enable_grad():
+        with inference_mode(False):
             found = engine.grad(outputs, self.leaves, cotangents, create_graph=True, allow_unused=True)
         return cotangents, found
 
