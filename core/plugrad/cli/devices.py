@@ -8,7 +8,7 @@ from typing import Any
 
 from . import command
 from .answer import Answer, Table, title
-from .inventory import read_plugins, survey
+from .inventory import read_plugins, survey, why_not
 
 
 def add(commands: Any) -> None:
@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 def list_devices(args: argparse.Namespace) -> Answer:
     """Each device in one line: whether a gradient can be taken on it."""
     found = survey(read_plugins())
-    rows = [(d["device"], d["state"], d["plugin"], _milliseconds(d), d["cause"] or "") for d in found]
+    rows = [(d["device"], d["state"], d["plugin"], _milliseconds(d), why_not(d)) for d in found]
     return Answer(
         {"devices": found},
         [Table(("device", "state", "plugin", "first gradient", "why not"), rows), *_unread()],
@@ -73,6 +73,5 @@ def _unread() -> list[str]:
     count = sum(record.state in ("failed", "disabled") for record in read_plugins())
     if not count:
         return []
-    return [
-        f"\n{count} plugin{'s that were' if count > 1 else ' that was'} not read may offer more: plugrad plugins list"
-    ]
+    which = "plugin that is" if count == 1 else "plugins that are"
+    return [f"\n{count} {which} not loaded may offer more: plugrad plugins list"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import command
 from .answer import Answer, Table, shortened
-from .inventory import devices_by_hand, plugin_entry, read_plugins, survey
+from .inventory import devices_by_hand, plugin_entry, read_plugins, survey, why_not
 from .probe import ask
 
 if TYPE_CHECKING:
@@ -167,16 +167,19 @@ def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
     if not any(d["device"] == "cpu" for d in tried):
         cure = "enable plugrad's own plugin, or install plugrad again"
         yield Finding("failure", "device cpu", "no plugin offers it, and nothing works without it", cure)
+    contested = {name for name, count in Counter(d["device"] for d in tried).items() if count > 1}
     for d in tried:
+        if d["device"] in contested:  # `conflicts` tells of it
+            continue
         check, disable = f"device {d['device']}", f"set PLUGRAD_DISABLE_PLUGINS={d['plugin']}"
         if d["state"] == "usable":
             found = f"a gradient is right; import {_ms(d['import_seconds'])}, gradient {_ms(d['gradient_seconds'])}"
             yield Finding("ok", check, found)
         elif d["state"] == "not installed":
-            yield Finding("note", check, d["cause"])
+            yield Finding("note", check, why_not(d))
         elif d["state"] == "broken":
             cure = f"install what it names, upgrade or uninstall {d['distribution']}, or {disable}"
-            yield Finding("failure", check, d["cause"], cure)
+            yield Finding("failure", check, why_not(d), cure)
 
 
 def fallbacks(records: list[PluginRecord], tried: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -186,17 +189,16 @@ def fallbacks(records: list[PluginRecord], tried: list[dict[str, Any]]) -> Itera
     usable = list(dict.fromkeys(d["device"] for d in tried if d["state"] == "usable"))
     for answer in ask("kernels", usable, devices_by_hand(records)):
         origins = Counter(op["origin"] for op in answer.get("ops", {}).values())
-        found = [
-            f"{_count(origins[origin], 'op')} {where}"
-            for origin, where in (
-                ("host", "on the host only, if plugrad.fallback allows it"),
-                ("absent", "not at all"),
+        lacking, device = origins["host"] + origins["absent"], answer["device"]
+        if lacking:
+            how = (
+                f"; plugrad.fallback lets the host compute {origins['host']} of them"
+                if origins["host"]
+                else ""
             )
-            if origins[origin]
-        ]
-        if found:
-            device = answer["device"]
-            text = f"computes {' and '.join(found)}: `plugrad ops --missing {device}` names them"
+            text = (
+                f"has no kernel for {_count(lacking, 'op')}{how}: `plugrad ops --missing {device}` names them"
+            )
             yield Finding("note", f"device {device}", text)
     for (device, op), count in sorted(fallbacks.items()):
         text = f"this process computed {op!r} of device {device!r} on the host {_count(count, 'time')}"

@@ -90,6 +90,11 @@ def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
     return found
 
 
+def why_not(entry: dict[str, Any]) -> str:
+    """The cause of a device's entry for a row that names the device already."""
+    return (entry["cause"] or "").removeprefix(f"device {entry['device']!r}").lstrip(": ")
+
+
 def devices_by_hand(records: list[PluginRecord]) -> set[str]:
     """The device types that another process would not know."""
     return {

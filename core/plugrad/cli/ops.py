@@ -46,6 +46,7 @@ def list_ops(args: argparse.Namespace) -> Answer:
     counts = {device: Counter(op["kernels"][device] for op in ops) for device in devices}
     if args.missing:
         ops = [op for op in ops if op["kernels"][args.missing] not in ("native", "plugin")]
+        ops.sort(key=lambda op: -ORIGINS.index(op["kernels"][args.missing]))  # the worst first
     rows = [
         (op["op"], op["kind"] or "", " ".join(op["differentiable"]), *op["kernels"].values()) for op in ops
     ]
