@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ from unittest.mock import ANY
 import pytest
 
 import plugrad
-from plugrad.cli import answer, probe
+from plugrad.cli import answer, doctor, probe
 from plugrad.op import OPS
 from plugrad.plugins import BackendSpec, Registry, hookimpl
 
@@ -559,6 +560,30 @@ def test_doctor_reads_the_environment(run, monkeypatch):
     )
     assert "names 'nobody', but no plugin is called so" in texts
     assert "no plugin offers it, and nothing works without it" in texts
+
+
+def test_doctor_knows_every_variable_that_plugrad_reads():
+    core = Path(plugrad.__file__).parent
+    sources = [p.read_text() for p in core.rglob("*.py") if "cli" not in p.relative_to(core).parts]
+    assert set(re.findall(r"\bPLUGRAD_[A-Z_]+", "".join(sources))) == set(doctor.VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("device", "status", "found"),
+    [
+        ("cpu", "ok", "cpu"),
+        ("auto", "ok", "cpu"),
+        ("cuda:1", "failure", "'cuda:1' cannot be used"),
+        ("nonsense", "failure", "'nonsense' cannot be used"),
+    ],
+)
+def test_doctor_tries_the_default_device(run, monkeypatch, device, status, found):
+    monkeypatch.setenv("PLUGRAD_DEFAULT_DEVICE", device)
+    code, data = run("doctor --json")
+    assert code == (status == "failure")
+    checks = {c["check"]: c for c in data["checks"]}
+    assert (checks["default device"]["status"], checks["default device"]["found"]) == (status, found)
+    assert checks["device cpu"]["status"] == "ok"
 
 
 def test_doctor_without_an_installed_distribution(run, monkeypatch):

@@ -22,6 +22,8 @@ VARIABLES = {
     "PLUGRAD_DISABLE_PLUGINS": "plugins of these names are not imported",
     "PLUGRAD_PLUGINS": "of other distributions, only plugins of these names are imported",
     "PLUGRAD_STRICT_PLUGINS": "unless it is 0, a plugin that fails stops the program",
+    "PLUGRAD_DEFAULT_DEVICE": "the device of new tensors",
+    "PLUGRAD_STRICT_MUTATION": "unless it is 0, writes raise where PyTorch's do",
     "PLUGRAD_CONFORMANCE": "the tier of the conformance kit",
 }
 #: Those that hold names of plugins.
@@ -56,6 +58,7 @@ def examine(args: argparse.Namespace) -> Answer:
         *plugins(records),
         *conflicts(records),
         *devices(tried),
+        *default_device(tried),
         *fallbacks(records, tried),
         *plugin_checks(),
     ]
@@ -180,6 +183,26 @@ def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
         elif d["state"] == "broken":
             cure = f"install what it names, upgrade or uninstall {d['distribution']}, or {disable}"
             yield Finding("failure", check, why_not(d), cure)
+
+
+def default_device(tried: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Whether the device that the environment makes the default can be used."""
+    from ..errors import PluginError
+    from ..plugins import installed
+
+    device = os.environ.get("PLUGRAD_DEFAULT_DEVICE")
+    try:
+        device = installed().default_device() if device == "auto" else device
+    except PluginError as error:
+        yield Finding("failure", "default device", str(error), "set PLUGRAD_DEFAULT_DEVICE to one of them")
+        return
+    if device:
+        usable = [d["device"] for d in tried if d["state"] == "usable"]
+        if device.partition(":")[0] in usable:
+            yield Finding("ok", "default device", device)
+        else:
+            cure = f"set PLUGRAD_DEFAULT_DEVICE to one of {', '.join(map(repr, usable))}, or unset it"
+            yield Finding("failure", "default device", f"{device!r} cannot be used", cure)
 
 
 def fallbacks(records: list[PluginRecord], tried: list[dict[str, Any]]) -> Iterator[Finding]:
