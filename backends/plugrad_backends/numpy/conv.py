@@ -40,10 +40,17 @@ def channels_last(channels: int, count: Ints, groups: int) -> bool:
     return groups == 1 and channels >= 2 * count[-1]
 
 
+def _check(channels: int, expected: int) -> None:
+    """Raise where BLAS would, also for no images at all."""
+    if channels != expected:
+        raise ValueError(f"the weight is for {expected} channels, found {channels}")
+
+
 def convolution(
     x: np.ndarray, weight: np.ndarray, stride: Ints, padding: Pads, dilation: Ints, groups: int
 ) -> np.ndarray:
     kernel, outputs, channels = weight.shape[2:], weight.shape[0], x.shape[1]
+    _check(channels, weight.shape[1] * groups)
     x = pad(x, padding)
     count = counts(x.shape[2:], kernel, stride, dilation)
     if channels_last(channels, count, groups):
@@ -63,6 +70,7 @@ def convolution_transposed(
     x: np.ndarray, weight: np.ndarray, size: Ints, stride: Ints, padding: Pads, dilation: Ints, groups: int
 ) -> np.ndarray:
     n, outputs, *count = x.shape
+    _check(outputs, weight.shape[0])
     kernel, channels = weight.shape[2:], weight.shape[1] * groups
     full = tuple(a + m + b for (a, b), m in zip(padding, size))
     if channels_last(channels, x.shape[2:], groups):
@@ -87,6 +95,8 @@ def convolution_weight(
     x: np.ndarray, z: np.ndarray, size: Ints, stride: Ints, padding: Pads, dilation: Ints, groups: int
 ) -> np.ndarray:
     n, outputs, *count = z.shape
+    if len(x) != n:
+        raise ValueError(f"{len(x)} images do not belong to {n} results")
     x = pad(x, padding)
     if channels_last(x.shape[1], z.shape[2:], groups):
         return conv_last.convolution_weight(x, z, size, stride, dilation)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from plugrad.ops.pool import NO_PADDING, ONES, divisors, first_maximum, one_axis
+from plugrad.ops.pool import NO_PADDING, ONES, check_which, divisors, first_maximum, one_axis
 
 from .sliding import Ints, Pads, counts, inside, meetings, pad
 
@@ -65,6 +65,7 @@ def _flat(which: np.ndarray, size: Ints, kernel: Ints, stride: Ints, dilation: I
 def take_pooled(
     x: np.ndarray, which: np.ndarray, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints
 ) -> np.ndarray:
+    check_which((*x.shape[:-2], *which.shape[-2:]), which.shape)
     x = pad(x, padding)
     return x.reshape(-1)[_flat(which, x.shape[-2:], kernel, stride, dilation)].reshape(which.shape)
 
@@ -80,6 +81,7 @@ def embed_pooled(
     x: np.ndarray, which: np.ndarray, size: Ints, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints
 ) -> np.ndarray:
     """Written where windows do not overlap; else summed, in float64."""
+    check_which(x.shape, which.shape)
     full = tuple(n + a + b for n, (a, b) in zip(size, padding))
     index, shape = _flat(which, full, kernel, stride, dilation).reshape(-1), (*x.shape[:-2], *full)
     if all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation)):

@@ -70,7 +70,17 @@ def first_maximum(x: Any, kernel: Ints, stride: Ints, padding: Pads, dilation: I
     return which
 
 
+def check_which(shape: Ints, which: Ints) -> None:
+    """RuntimeError unless there is one number for each window of each image."""
+    if tuple(shape) != tuple(which):
+        raise RuntimeError(
+            f"numbers of elements of shape {list(which)} do not belong to windows of shape {list(shape)}: they do not "
+            "broadcast"
+        )
+
+
 def _take_pooled(x: Any, which: Any, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> Any:
+    check_which((*x.shape[:-2], *which.shape[-2:]), which.shape)
     x, y = padded(x, padding), None
     for i, (_, key) in enumerate(elements(x, kernel, stride, dilation, which.shape[-2:])):
         y = where(equal(which, i), getitem(x, key), 0 if y is None else y)
@@ -80,6 +90,7 @@ def _take_pooled(x: Any, which: Any, kernel: Ints, stride: Ints, padding: Pads, 
 def _embed_pooled(
     x: Any, which: Any, size: Ints, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints
 ) -> Any:
+    check_which(x.shape, which.shape)
     y = zeros(x, (*x.shape[:-2], *(n + sum(p) for n, p in zip(size, padding, strict=True))))
     for i, (_, key) in enumerate(elements(y, kernel, stride, dilation, which.shape[-2:])):
         y = put(y, key, getitem(y, key) + where(equal(which, i), x, 0))

@@ -92,7 +92,12 @@ def mixed(case: Any, first: Any, second: Any, *rest: Any, **params: Any) -> Any:
 ROWS = [
     Row(
         "convolution", convolution, [S(In(x), In(w), **p) for x, w, _, p in CASES], dtypes=ALL,
-        complex_grad=True, errors=[mixed(CASES[0][3], CASES[0][0], CASES[0][1])],
+        complex_grad=True,
+        errors=[
+            mixed(CASES[0][3], CASES[0][0], CASES[0][1]),
+            (S(In((2, 2, 5, 6)), In((4, 3, 3, 2)), **CASES[0][3]), RuntimeError, "convolution"),
+            (S(In((0, 2, 5, 6)), In((4, 3, 3, 2)), **CASES[0][3]), RuntimeError, "convolution"),
+        ],
     ),
     Row(
         "convolution_biased", biased, [S(In(x), In(w), In(w[:1]), **p) for x, w, _, p in CASES], dtypes=ALL,
@@ -101,6 +106,10 @@ ROWS = [
     Row(
         "convolution_transposed", transposed, [S(In(z), In(w), size=x[2:], **p) for x, w, z, p in CASES],
         dtypes=ALL, complex_grad=True,
+        errors=[
+            (S(In((n, 3, 3, 5)), In((4, 3, 3, 2)), size=(5, 6), **CASES[0][3]), RuntimeError, "convolution_tr")
+            for n in (0, 2)
+        ],
     ),
     Row(
         "convolution_weight", of_weight, [S(In(x), In(z), size=w[2:], **p) for x, w, z, p in CASES],

@@ -145,6 +145,7 @@ def which(image: Any, shape: Any, given: dict[str, Any]) -> Any:
 INF, NAN = np.inf, np.nan
 QUAD = ((2, 2), (2, 2), NONE, ONE)
 TILE = ((2, 2), (1, 1), ((1, 1), (1, 1)), ONE)
+ZEROS, TOGETHER = np.zeros((1, 1), np.int64), "do not belong to windows of shape"
 COMPLEX = [(S(In((1, 2, 2), dtype="complex128"), *QUAD), NotImplementedError, "complex")]
 
 ROWS = [
@@ -169,8 +170,14 @@ ROWS = [
             (([[[-INF, -INF], [-INF, -INF]]], *TILE), [[[3, 2, 2], [1, 0, 0], [1, 0, 0]]]),
         ],
     ),
-    Row("take_pooled", take, [S(In(x), which(x, y, p), **p) for x, y, p in MAXIMA], dtypes="f d e l"),
-    Row("embed_pooled", embed, [S(In(y), which(x, y, p), size=x[-2:], **p) for x, y, p in MAXIMA], dtypes="f d e"),
+    Row(
+        "take_pooled", take, [S(In(x), which(x, y, p), **p) for x, y, p in MAXIMA], dtypes="f d e l",
+        errors=[(S(In((2, 2, 2)), ZEROS, *QUAD), RuntimeError, TOGETHER)],
+    ),
+    Row(
+        "embed_pooled", embed, [S(In(y), which(x, y, p), size=x[-2:], **p) for x, y, p in MAXIMA], dtypes="f d e",
+        errors=[(S(In((2, 1, 1)), ZEROS, (2, 2), *QUAD), RuntimeError, TOGETHER)],
+    ),
     Row("avg_pool2d", means, [S(In(x), **p) for x, _, p in MEANS], dtypes="f d e"),
     Row("avg_unpool2d", spread, [S(In(y), size=x[-2:], **p) for x, y, p in MEANS], dtypes="f d e"),
 ]  # fmt: skip
