@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
 
 from .checks import Check
-from .engine import Session
+from .engine import TIER_VARIABLE, Session
 from .report import BAD, Result
 from .suite import select
 
@@ -49,7 +50,8 @@ class Conformance:
         if not hasattr(cls, "device"):
             pytest.fail(f'{cls.__qualname__} names no device: write device = "acme" in it', pytrace=False)
         options: dict[str, Any] = {"plugins": cls.plugins, "seed": cls.seed, "timeout": cls.timeout}
-        cls._session = Session(cls.device, cls.tier, xfails=cls.xfails, keep_going=cls.keep_going, **options)
+        tier = os.environ.get(TIER_VARIABLE) or cls.tier
+        cls._session = Session(cls.device, tier, xfails=cls.xfails, keep_going=cls.keep_going, **options)
 
     @classmethod
     def teardown_class(cls) -> None:

@@ -13,7 +13,7 @@ from .report import BAD, Report, Result
 from .suite import checks, select, suggestion
 from .worker import Worker, WorkerDied
 
-TIERS = ("quick", "full")
+TIERS, TIER_VARIABLE = ("quick", "full"), "PLUGRAD_CONFORMANCE"
 
 
 class Session:
@@ -34,7 +34,7 @@ class Session:
         keep_going: bool = False,
         isolated: bool = True,
     ) -> None:
-        tier = os.environ.get("PLUGRAD_CONFORMANCE") or tier or "quick"
+        tier = tier or os.environ.get(TIER_VARIABLE) or "quick"
         if tier not in TIERS:
             raise ValueError(f'tier: found {tier!r}: give "quick" or "full"')
         self.xfails = checked_xfails(xfails or {})
