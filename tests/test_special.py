@@ -51,7 +51,7 @@ def test_values_and_derivatives_are_those_of_mpmath(row: Row) -> None:
         for name in op.differentiable:
             i = op.inputs.index(name)
             found = y
-            for order in range(1, orders + 1):
+            for order in range(1, min(orders, 1 if name in row.once else 2) + 1):
                 found = slope(found, inputs[i])
                 check(row, f"d{order} {name} at {point}", found, derivative(row, point, i, order))
 
@@ -98,6 +98,8 @@ def test_gradcheck_and_gradgradcheck(row: Row) -> None:
     f = lambda *xs: op(*xs, **row.params)
     inputs = leaves(op, columns(row))
     assert torch.autograd.gradcheck(f, inputs, check_forward_ad=True, rtol=1e-4, atol=1e-5)
+    for x, name in zip(inputs, op.inputs, strict=True):
+        x.requires_grad_(name in op.differentiable and name not in row.once)
     assert torch.autograd.gradgradcheck(f, inputs, rtol=1e-3, atol=1e-4)
 
 

@@ -240,6 +240,8 @@ def test_opcheck(row: Row) -> None:
     if row.name == "gamma":
         arrays = [a / 5 for a in arrays]  # float32 holds Γ up to 35
     skip = {"gradgrad": "minutes of sums"} if row.name in ("carlson", "elliprd", "elliprj") else {}
+    if row.once:
+        skip = {"gradgrad": f"in {row.once} there is a first derivative alone"}
     opcheck(op_of(row), S(*map(torch.from_numpy, arrays), **row.params), skip=skip)
 
 

@@ -12,9 +12,15 @@ from .rows import Span, log, row, whole
 inf = float("inf")
 
 
-def scaled(f: Callable[..., Any], sign: int) -> Callable[..., Any]:
-    """`f` of order v times exp(± |x|)."""
-    return lambda v, x: f(v, x) * mp.exp(sign * abs(x))
+def i_scaled(v: Any, x: Any) -> Any:
+    """I(v, x) exp(-|x|)."""
+    return mp.besseli(v, x) * mp.exp(-abs(x))
+
+
+def k_scaled(v: Any, x: Any) -> Any:
+    """K(v, x) exp(x), by a function that takes mpmath less time."""
+    v = abs(v)
+    return mp.sqrt(mp.pi) * (2 * x) ** v * mp.hyperu(v + mp.mpf(0.5), 2 * v + 1, 2 * x)
 
 
 def of_order(f: Callable[..., Any], v: int) -> Callable[..., Any]:
@@ -34,7 +40,6 @@ def wright_bessel(a: Any, b: Any, x: Any) -> Any:
     return sum(x**k * mp.rgamma(a * k + b) / mp.factorial(k) for k in range(80))
 
 
-i_scaled, k_scaled = scaled(mp.besseli, -1), scaled(mp.besselk, 1)
 X, ORDER = Span(-30, 30), Span(-3, 8)
 
 ROWS = [

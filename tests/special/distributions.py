@@ -88,6 +88,7 @@ ROWS = [
         lambda v, x: lower(v / 2, x / 2),
         "v > 0, x ≥ 0",
         limits=[((2.0, 0.0), "x", 0.5)],
+        once=("v",),
         rtol=1e-10,
     ),
     row(
@@ -96,6 +97,7 @@ ROWS = [
         lambda v, x: upper(v / 2, x / 2),
         "v > 0, x ≥ 0",
         at=[(3.0, 1e3)],
+        once=("v",),
         rtol=1e-10,
     ),
     row(
@@ -103,6 +105,7 @@ ROWS = [
         (log(0.5, 50), UNIT),
         inverse("chdtri", lambda v, x: upper(v / 2, x / 2)),
         "v > 0, 0 ≤ p ≤ 1",
+        once=("v",),
         rtol=1e-9,
     ),
     row(
@@ -110,6 +113,7 @@ ROWS = [
         (log(0.2, 5), log(0.2, 20), log(0.1, 20)),
         lambda a, b, x: lower(b, a * x),
         "a, b > 0, x ≥ 0",
+        once=("b",),
         rtol=1e-10,
     ),
     row(
@@ -117,6 +121,7 @@ ROWS = [
         (log(0.2, 5), log(0.2, 20), log(0.1, 20)),
         lambda a, b, x: upper(b, a * x),
         "a, b > 0, x ≥ 0",
+        once=("b",),
         rtol=1e-10,
     ),
     row(
@@ -125,6 +130,7 @@ ROWS = [
         f_below,
         "dfn, dfd > 0, x ≥ 0",
         limits=[((2.0, 3.0, 0.0), "x", 1.0)],
+        once=("dfn", "dfd"),
         rtol=1e-10,
     ),
     row(
@@ -132,6 +138,7 @@ ROWS = [
         (log(0.5, 30), log(0.5, 30), log(0.1, 10)),
         lambda a, b, x: 1 - f_below(a, b, x),
         "dfn, dfd > 0, x ≥ 0",
+        once=("dfn", "dfd"),
         rtol=1e-10,
     ),
     row(
@@ -139,10 +146,26 @@ ROWS = [
         (log(2, 30), log(2, 30), UNIT),
         inverse("fdtri", f_below),
         "dfn, dfd > 0, 0 ≤ p ≤ 1",
+        once=("dfn", "dfd"),
         rtol=1e-9,
     ),
-    row("stdtr", (log(0.5, 100), Span(-6, 6)), t_below, "df > 0, t", at=[(3.0, 1e3), (1e8, 1.0)], rtol=1e-10),
-    row("stdtrit", (log(1, 100), UNIT), inverse("stdtrit", t_below), "df > 0, 0 ≤ p ≤ 1", rtol=1e-9),
+    row(
+        "stdtr",
+        (log(0.5, 100), Span(-6, 6)),
+        t_below,
+        "df > 0, t",
+        at=[(3.0, 1e3), (1e8, 1.0)],
+        once=("df",),
+        rtol=1e-10,
+    ),
+    row(
+        "stdtrit",
+        (log(1, 100), UNIT),
+        inverse("stdtrit", t_below),
+        "df > 0, 0 ≤ p ≤ 1",
+        once=("df",),
+        rtol=1e-9,
+    ),
     row(
         "kolmogorov",
         Span(0.3, 2),

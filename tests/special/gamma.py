@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath as mp
@@ -37,6 +38,18 @@ def above(a: Any, b: Any, x: Any) -> Any:
 def beta_density(a: Any, b: Any, x: Any) -> Any:
     """x^(a-1) (1-x)^(b-1) / B(a, b)."""
     return mp.power(x, a - 1) * mp.power(1 - x, b - 1) / mp.beta(a, b)
+
+
+def in_parameter(of: Callable[..., Any], i: int) -> Callable[..., Any]:
+    """The derivative of `of` in its i-th argument."""
+
+    def slope(*args: Any) -> Any:
+        step = args[i] * mp.mpf(10) ** (-mp.mp.dps // 3)
+        moved = [[*args[:i], args[i] + s, *args[i + 1 :]] for s in (step, -step)]
+        with mp.workdps(2 * mp.mp.dps):
+            return (of(*moved[0]) - of(*moved[1])) / (2 * step)
+
+    return slope
 
 
 def multigammaln(a: Any, d: int) -> Any:
@@ -126,6 +139,7 @@ ROWS = [
             ((1e4, 1.01e4), "x", float(gamma_density(mp.mpf(1e4), mp.mpf(1.01e4)))),
             ((1e8, 1e8), "x", float(gamma_density(mp.mpf(1e8), mp.mpf(1e8)))),
         ],
+        once=("a",),
         rtol=1e-10,
     ),
     row(
@@ -135,6 +149,7 @@ ROWS = [
         "a > 0, x ≥ 0",
         at=[(0.5, 1e-10), (3.0, 700.0)],
         limits=[((0.5, 0.0), "x", -inf), ((1.0, 0.0), "x", -1.0), ((2.0, inf), "x", 0.0)],
+        once=("a",),
         rtol=1e-10,
     ),
     row(
@@ -144,6 +159,7 @@ ROWS = [
         "a > 0, 0 ≤ p ≤ 1",
         at=[(3.0, 1e-10), (3.0, 1 - 1e-10)],
         limits=[((2.0, 0.0), "p", inf), ((2.0, 1.0), "p", inf), ((0.5, 0.0), "p", 0.0)],
+        once=("a",),
         rtol=1e-9,
     ),
     row(
@@ -153,6 +169,7 @@ ROWS = [
         "a > 0, 0 ≤ q ≤ 1",
         at=[(3.0, 1e-10), (3.0, 1e-30)],
         limits=[((2.0, 0.0), "q", -inf), ((2.0, 1.0), "q", -inf)],
+        once=("a",),
         rtol=1e-9,
     ),
     row("beta", (log(0.1, 50), log(0.1, 50)), mp.beta, "a, b > 0", at=[(1e-3, 2.0)], rtol=1e-12),
@@ -191,6 +208,7 @@ ROWS = [
             ((3.0, 2.0, 1.0), "x", 0.0),
             ((1e6, 1e6, 0.5), "x", 1128.3790260668096),
         ],
+        once=("a", "b"),
         rtol=1e-10,
     ),
     row(
@@ -200,6 +218,7 @@ ROWS = [
         "a, b > 0, 0 ≤ x ≤ 1",
         at=[(0.5, 0.5, 1e-12)],
         limits=[((0.5, 2.0, 0.0), "x", -inf)],
+        once=("a", "b"),
         rtol=1e-10,
     ),
     row(
@@ -208,6 +227,7 @@ ROWS = [
         inverse("betaincinv", below),
         "a, b > 0, 0 ≤ p ≤ 1",
         limits=[((2.0, 2.0, 0.0), "p", inf), ((0.5, 2.0, 0.0), "p", 0.0)],
+        once=("a", "b"),
         rtol=1e-9,
     ),
     row(
@@ -216,6 +236,30 @@ ROWS = [
         inverse("betainccinv", above),
         "a, b > 0, 0 ≤ q ≤ 1",
         limits=[((2.0, 2.0, 0.0), "q", -inf)],
+        once=("a", "b"),
+        rtol=1e-9,
+    ),
+    row(
+        "gammainc_by_a",
+        (log(0.02, 100), log(0.01, 100)),
+        in_parameter(lower, 0),
+        "a > 0, x ≥ 0",
+        first=[(1e3, 1010.0), (50.0, 2.0)],
+        limits=[((2.0, 0.0), "x", 0.0), ((2.0, inf), "x", 0.0)],
+        rtol=1e-9,
+    ),
+    row(
+        "betainc_by_a",
+        (log(0.1, 50), log(0.1, 50), UNIT),
+        in_parameter(below, 0),
+        "a, b > 0, 0 ≤ x ≤ 1",
+        rtol=1e-9,
+    ),
+    row(
+        "betainc_by_b",
+        (log(0.1, 50), log(0.1, 50), UNIT),
+        in_parameter(below, 1),
+        "a, b > 0, 0 ≤ x ≤ 1",
         rtol=1e-9,
     ),
 ]

@@ -45,6 +45,7 @@ class Row:
     `at` are points for the first and second derivative, `first` for the first alone. `limits` are derivatives that
     mpmath does not know, such as infinite ones: (point, argument, value). A value may be off by `rtol` of its size, or
     by `atol`, where it is a sum of terms of that size. `complex_orders` counts the derivatives for complex numbers.
+    In the arguments `once` there is a first derivative alone.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Row:
     rtol: float = 1e-13
     atol: float = 1e-15
     complex_orders: int = 0
+    once: tuple[str, ...] = ()
 
     def points(self, count: int, seed: int = 0) -> list[tuple[float, ...]]:
         """Points within the domain, always the same."""

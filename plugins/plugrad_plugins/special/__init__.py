@@ -10,9 +10,9 @@ from __future__ import annotations
 from plugrad.plugins import KernelSpec, OpSpec, hookimpl
 
 FAMILIES = {
-    "gamma": "gamma gammaln loggamma gammasgn rgamma digamma polygamma multigammaln poch binom gamma_density "
-    "gammainc gammaincc gammaincinv gammainccinv",
-    "beta": "beta betaln betainc betaincc betaincinv betainccinv beta_density",
+    "gamma": "gamma gammaln loggamma gammasgn rgamma digamma polygamma multigammaln poch binom beta betaln",
+    "incomplete": "gammainc gammaincc gammaincinv gammainccinv betainc betaincc betaincinv betainccinv "
+    "gamma_density beta_density gammainc_by_a betainc_by_a betainc_by_b",
     "bessel": "j0 j1 jv y0 y1 yv hankel1 hankel2 i0 i0e i1 i1e iv ive k0 k0e k1 k1e kv kve "
     "spherical_jn spherical_yn spherical_in spherical_kn airy_ai airy_ai_prime airy_bi airy_bi_prime "
     "struve modstruve wright_bessel",
@@ -30,7 +30,17 @@ FAMILIES = {
 }
 """The functions of each module."""
 
-COMPOSED = frozenset(["multigammaln", "gamma_density", "beta_density", "carlson"])
+COMPOSED = frozenset(
+    [
+        "multigammaln",
+        "gamma_density",
+        "beta_density",
+        "gammainc_by_a",
+        "betainc_by_a",
+        "betainc_by_b",
+        "carlson",
+    ]
+)
 """Those without a kernel: their declarations say how to compute them by other ops."""
 
 CUPY = (

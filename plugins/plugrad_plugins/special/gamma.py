@@ -1,15 +1,14 @@
-"""The gamma function and its family."""
+"""The gamma and beta functions, their logarithms and derivatives."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from plugrad.ops import abs_, cos, exp, floor, log1p, sin, sqrt, where, zeros_like
+from plugrad.ops import cos, floor, sin, where, zeros_like
 from plugrad.sdk import Op, elementwise
 
-from ._tools import horner, numbers
-from .elementary import xlogy
+from ._tools import numbers
 
 # --- Γ, its logarithm and its reciprocal --------------------------------------------------------------------
 
@@ -100,59 +99,28 @@ def _binom_by_k(g: Any, n: Any, k: Any, y: Any) -> Any:
 
 binom = elementwise("special::binom", "n k", result="float", n=_binom_by_n, k=_binom_by_k)
 
-# --- incomplete ---------------------------------------------------------------------------------------------
-
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+# --- beta ---------------------------------------------------------------------------------------------------
 
 
-def stirling_error(a: Any) -> Any:
-    """log Γ(a) less Stirling's formula, for a >= 10."""
-    r = 1 / a
-    return r * horner(_STIRLING, r * r)
+def _beta_by_a(g: Any, a: Any, b: Any, y: Any) -> Any:
+    a, b = numbers(g, a, b)
+    return g * (y * (digamma(a) - digamma(a + b)))
 
 
-def _gamma_density(a: Any, x: Any) -> Any:
-    """x^(a-1) e^(-x) / Γ(a).
-
-    Near the mode of a large `a` its logarithm is the small difference of large numbers. There it is computed from
-    the deviance, which is small itself.
-    """
-    like = x if hasattr(x, "dtype") else a
-    a, x = numbers(like, a, x)
-    near = (a >= 10) & (abs_(x - a) <= 0.5 * a)
-    s = where(near, a, 10)
-    t = where(near, x, s)
-    u = (t - s) / s
-    by_deviance = exp(s * (log1p(u) - u) - stirling_error(s)) * sqrt(s / (2 * math.pi)) / t
-    norm = gammaln(a)
-    gone = (norm == math.inf) | (x == math.inf)  # 1/Γ is zero, or the exponential is
-    by_logarithms = gammasgn(a) * exp(where(gone, -math.inf, xlogy(a - 1, x) - x - norm))
-    return where(near, by_deviance, where(gone, 0, by_logarithms))
+def _beta_by_b(g: Any, a: Any, b: Any, y: Any) -> Any:
+    a, b = numbers(g, a, b)
+    return g * (y * (digamma(b) - digamma(a + b)))
 
 
-def _gamma_density_by_a(g: Any, a: Any, x: Any, y: Any) -> Any:
-    a, x = numbers(g, a, x)
-    return g * (xlogy(y, x) - y * digamma(a))
+def _betaln_by_a(g: Any, a: Any, b: Any) -> Any:
+    a, b = numbers(g, a, b)
+    return g * (digamma(a) - digamma(a + b))
 
 
-def _gamma_density_by_x(g: Any, a: Any, x: Any, y: Any) -> Any:
-    a, x = numbers(g, a, x)
-    return g * (gamma_density(a - 1, x) - y)
+def _betaln_by_b(g: Any, a: Any, b: Any) -> Any:
+    a, b = numbers(g, a, b)
+    return g * (digamma(b) - digamma(a + b))
 
 
-#: The density of the gamma distribution: closed under differentiation, right at x = 0 to every order.
-gamma_density: Op = elementwise(
-    "special::gamma_density", "a x", result="float", ordered=True,
-    a=_gamma_density_by_a, x=_gamma_density_by_x, default=_gamma_density,
-)  # fmt: skip
-
-gammainc = elementwise("special::gammainc", "a x", result="float", x=lambda g, a, x: g * gamma_density(a, x))
-gammaincc = elementwise(
-    "special::gammaincc", "a x", result="float", x=lambda g, a, x: -g * gamma_density(a, x)
-)
-gammaincinv = elementwise(
-    "special::gammaincinv", "a p", result="float", p=lambda g, a, y: g / gamma_density(a, y)
-)
-gammainccinv = elementwise(
-    "special::gammainccinv", "a q", result="float", q=lambda g, a, y: -g / gamma_density(a, y)
-)
+beta = elementwise("special::beta", "a b", result="float", a=_beta_by_a, b=_beta_by_b)
+betaln: Op = elementwise("special::betaln", "a b", result="float", a=_betaln_by_a, b=_betaln_by_b)
