@@ -32,15 +32,17 @@ def scaled_dot_product_attention(
     scores = matmul(query * scale, matrix_transpose(key))
     sees = None
     if mask is not None:
-        if mask.dtype.is_complex:
-            raise RuntimeError(
-                "scaled_dot_product_attention: expected operands of the same dtype or a mask of bool, but got a mask of "
-                f"{mask.dtype}"
-            )
         last = (len(mask.shape) - 1,)
         if mask.dtype.is_floating_point:
             sees = not_equal(max_(mask, last, True), -math.inf)
             scores = scores + where(sees, mask, 0)
+        elif mask.dtype.is_complex:
+            if mask.dtype is not query.dtype:
+                raise RuntimeError(
+                    "scaled_dot_product_attention: expected operands of the same dtype or a mask of bool, but got a mask "
+                    f"of {mask.dtype} and a query of {query.dtype}"
+                )
+            scores = scores + mask
         elif causal:
             scores = where(mask, scores, -math.inf)
         else:
