@@ -233,6 +233,18 @@ def test_a_very_long_cause_is_shortened_in_the_table_only(run, site):
     assert "word " * 99 in run("plugins show wordy")[1]
 
 
+def test_texts_that_a_terminal_cannot_show(site):
+    site.stranger("odd", "raise OSError('\\x1b[31mr\\u00e9d \\u2192 \\0')")
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(site.folder), *filter(None, sys.path)]),
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = shell("plugins", "list", **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "OSError: [31mr\\xe9d \\u2192" in done.stdout
+    assert json.loads(shell("plugins", "list", "--json", **environment).stdout)
+
+
 def test_show_tells_everything(run, broken):
     code, text = run("plugins show raising")
     assert code == 0

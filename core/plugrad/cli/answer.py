@@ -40,16 +40,22 @@ class Answer:
 def write(answer: Answer, as_json: bool, out: TextIO) -> None:
     """Write an answer to a stream: colours and fitted tables on a terminal with rich, plain columns elsewhere."""
     if as_json:
-        print(json.dumps(answer.data, indent=2, ensure_ascii=False), file=out)
+        print(json.dumps(answer.data, indent=2), file=out)  # ASCII, which any stream takes
         return
     console = _console(out)
     for block in answer.text:
         if isinstance(block, str):
-            print(block, file=out)
+            _print(block, out)
         elif console is None:
-            print(plain(block), file=out)
+            _print(plain(block), out)
         else:
             console.print(_coloured(block))
+
+
+def _print(text: str, out: TextIO) -> None:
+    """Print a text whatever the encoding of the stream: what it lacks is escaped."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=out)
 
 
 def plain(table: Table) -> str:
@@ -61,7 +67,7 @@ def plain(table: Table) -> str:
 
 def shortened(text: str | None, length: int = 100) -> str:
     """A text as one line that a table can hold."""
-    line = " ".join((text or "").split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
