@@ -50,10 +50,14 @@ class ArrayAPIBackend(Backend):
             return
         if "array_type" not in vars(cls):
             cls.array_type = type(xp.asarray(0.0))
-        found = {dt: getattr(xp, dt.name) for dt in dtypes.ALL if hasattr(xp, dt.name)}
+        found = []
+        for dt in (dt for dt in dtypes.ALL if hasattr(xp, dt.name)):
+            raw = xp.zeros((), dtype=getattr(xp, dt.name)).dtype
+            # A library may have the name only, and give a narrower dtype, as JAX does for float64 unless it is told to.
+            if dtypes.BY_RAW.setdefault(raw, dt) is dt:
+                dtypes.register(raw, dt)
+                found.append(dt)
         cls.dtypes = frozenset(found)
-        for dt, raw in found.items():
-            dtypes.register(xp.zeros((), dtype=raw).dtype, dt)
 
     def __init__(self, index: int | None = None) -> None:
         super().__init__(index)
