@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import pytest
 
-from plugrad.errors import PluginError, PluginWarning
+from plugrad.errors import DeviceError, PluginError, PluginWarning
 from plugrad.plugins import KernelSpec, OpSpec, hookimpl
-from tests.sites import BANANA, fresh_site, message_of, plugin
+from tests.sites import BANANA, fresh_site, message_of, plugin, run
 
 
 @pytest.fixture
@@ -59,6 +60,24 @@ def test_a_failed_plugin_is_the_cause_of_an_unknown_operator(site):
     failed = "plugin 'broken' (broken-plugrad 1.0) failed to load: OSError: no driver"
     assert str(raised.value).endswith(f"knows no operator of 'broken'; {failed}")
     assert isinstance(raised.value.__cause__, OSError)
+
+
+def test_the_failed_plugin_of_that_name_comes_first(site):
+    site.stranger("another", "raise ValueError('unrelated')")
+    site.stranger("broken", "raise OSError('no driver')")
+    registry = site.registry()
+    for ask in (
+        registry.find_backend,
+        registry.unknown_library,
+        lambda name: registry.find_op(f"{name}::blur"),
+    ):
+        with pytest.raises((DeviceError, PluginError)) as raised, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            raise ask("broken")
+        assert "; plugin 'broken' (broken-plugrad 1.0) failed to load: OSError: no driver; plugin" in str(
+            raised.value
+        )
+        assert isinstance(raised.value.__cause__, OSError)
 
 
 def test_of_two_operators_of_one_name_neither_wins(site):
@@ -309,6 +328,37 @@ def test_a_child_does_not_wait_for_the_parents_threads(site):
     assert done.stdout == "child\nparent 0\n", done.stderr
 
 
+FORK_WHILE_LISTING = """
+import os, threading, time
+from plugrad import plugins
+from plugrad.plugins.registry import REGISTRY
+
+parent, begun, listed = os.getpid(), threading.Event(), REGISTRY._sources["others"]
+
+def slowly():
+    begun.set()
+    if os.getpid() == parent:
+        time.sleep(1)
+    return listed()
+
+REGISTRY._sources["others"] = slowly
+thread = threading.Thread(target=plugins.records)
+thread.start()
+begun.wait()
+child = os.fork()  # while the other thread has begun to read the strangers' plugins
+if child == 0:
+    assert plugins.find_backend("banana").device_type == "banana"
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_child_reads_again_what_the_parent_was_reading(site):
+    site.stranger("acme", plugin(BANANA))
+    assert run(site, FORK_WHILE_LISTING, PLUGRAD_PLUGINS="acme") == "0\n"
+
+
 def test_what_other_threads_print_while_a_plugin_is_imported_passes(site, capsys):
     wait = "import threading, time\nprint('mine')\nbegun.set(); printed.wait(5)"
     begun, printed = threading.Event(), threading.Event()
@@ -338,7 +388,9 @@ def test_whoever_keeps_the_output_of_an_import_prints_later(site, capsys):
         "acme", plugin(BANANA, before="import sys\nkept = sys.stdout\nsys.stdout.writelines(['a', 'b'])")
     )
     registry = site.registry()
+    before = sys.stdout
     assert registry.records()[1].output == "ab"
+    assert sys.stdout is before
     kept = sys.modules["acme"].kept
     kept.write("later")
     kept.flush()
