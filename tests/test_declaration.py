@@ -108,6 +108,13 @@ def test_an_input_without_a_formula_has_no_derivative():
         half(x, z).sum().backward()
 
 
+def test_inputs_may_be_given_by_keyword():
+    f = declare(kind="elementwise", x=lambda g, x, a: g * a * x ** (a - 1))
+    assert f(a=3.0, x=doubles(2.0)).tolist() == [8.0]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        f(a=3.0)
+
+
 def test_it_is_reachable_under_its_library():
     assert declare() is ops.t.f
 

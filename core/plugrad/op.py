@@ -102,7 +102,10 @@ class Op:
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Run the kernel on raw arrays, record on tensors."""
-        first = args[0][0] if self.variadic else args[0]
+        try:
+            first = args[0][0] if self.variadic else args[0]
+        except IndexError:  # inputs by keyword, as users may give them, or none
+            return self.call(*args, **params)
         kernel = self.kernels.get(type(first))
         if kernel is None:
             if isinstance(first, (int, float, complex)):  # a number may stand before a raw array
