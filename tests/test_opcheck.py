@@ -182,7 +182,7 @@ def test_the_error_lists_all_failures_with_cures_and_lines_that_reproduce_them()
     with pytest.raises(OpCheckError) as caught:
         opcheck(op, X[0])
     text = str(caught.value)
-    assert "opcheck of faulty::cube on 'cpu': 2 of 14 checks failed" in text
+    assert "opcheck of faulty::cube on 'cpu': 2 of 15 checks failed" in text
     assert "FAILED       dtypes: float32 stays float32 in results and gradients" in text
     assert "operands of torch.float32 gave torch.float64" in text
     assert "compute in the dtype of the operands" in text
@@ -206,7 +206,7 @@ def test_a_report_has_every_check_by_name() -> None:
     assert report["reference"].status == "inapplicable" and report["reference"].detail == "no reference="
     assert json.loads(json.dumps(report.to_dict()))["ok"] is False
     assert "inapplicable cpu: the device is the CPU" in str(report)
-    assert repr(report) == "<opcheck of faulty::cube on 'cpu': 1 of 15 checks failed>"
+    assert repr(report) == "<opcheck of faulty::cube on 'cpu': 1 of 16 checks failed>"
     with pytest.raises(KeyError, match="the checks are name, call"):
         report["speed"]
 
@@ -215,6 +215,22 @@ def test_nothing_is_checked_after_a_call_that_fails() -> None:
     report = opcheck(OPS["add"], torch.ones(2), torch.ones(3), raise_exception=False)
     assert [c.name for c in report.failed] == ["call"] and "do not broadcast" in report["call"].found
     assert report["gradcheck"].status == "skipped" and report["gradcheck"].detail == "'call' failed"
+
+
+def test_nothing_is_checked_after_a_write_into_an_input() -> None:
+    report = opcheck(lambda x: x.add_(1), X, raise_exception=False)
+    assert [c.name for c in report.failed] == ["mutation"] and "the op changed input 0" in report[
+        "mutation"
+    ].found
+    assert report["gradcheck"].detail == "'mutation' failed"
+
+
+def test_random_numbers_begin_alike_in_each_call() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(5)
+    assert opcheck(lambda x: torch.nn.functional.dropout(x, 0.5, True), X).ok
+    assert torch.rand(3).tolist() == expected
 
 
 def test_checks_are_left_out_with_a_reason() -> None:
@@ -227,7 +243,7 @@ def test_checks_are_left_out_with_a_reason() -> None:
         (
             {"grad_grad": "why"},
             ValueError,
-            r"skip=\['grad_grad'\]: no such check: there are name, call, composite",
+            r"skip=\['grad_grad'\]: no such check: there are name, call, mutation",
         ),
         (["gradgrad"], TypeError, "give a reason for each check"),
     ]:
@@ -246,6 +262,7 @@ def test_checks_are_left_out_with_a_reason() -> None:
         (lambda: opcheck(OPS["exp"], X, domain=(0, 1)), ValueError, "leave one of them out"),
         (lambda: opcheck(OPS["add"], domain={"x": (0, 1)}), ValueError, "are none of the inputs a, b"),
         (lambda: opcheck(OPS["exp"], 2.0), TypeError, "sample 0 holds no tensor"),
+        (lambda: opcheck(torch.nn.ReLU(), X), TypeError, "a ReLU is no op, for it has state: pass a function of its input"),
         (lambda: opcheck(OPS["log"]), OpCheckError, r"say where the op is defined: domain=\(low, high\)"),
     ],
 )  # fmt: skip

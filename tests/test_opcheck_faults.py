@@ -11,7 +11,7 @@ import pytest
 import plugrad as torch
 from plugrad.autograd import Function
 from plugrad.op import elementwise, linear, operator
-from plugrad.ops import where
+from plugrad.ops import exp, where
 from plugrad.testing.opchecks.checks import CHECKS
 from tests.test_opcheck import Exp, X, Y, cube, declared, detached, double, failed, with_kernel  # noqa: F401 (a fixture)
 
@@ -136,6 +136,22 @@ COUNT = iter(range(1_000_000))
 
 #: By name: the check that is to find it, and the op with samples and options.
 FAULTS: dict[str, tuple[str, Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]]] = {
+    "a formula of functions that take tensors": (
+        "formulas",
+        lambda: (
+            elementwise("faulty::exp", "x", x=lambda g, x: g * torch.exp(x), default=lambda x: exp(x)),
+            (),
+            {},
+        ),
+    ),
+    "a formula of functions that take arrays": (
+        "gradgrad",
+        lambda: (
+            elementwise("faulty::exp", "x", x=lambda g, x: np.asarray(g) * np.exp(x), default=lambda x: exp(x)),
+            (),
+            {},
+        ),
+    ),
     "a wrong factor in a formula": ("gradcheck", lambda: (cube(lambda g, x: 2 * x * x * g), (), {})),
     "swapped formulas": ("gradcheck", lambda: (
         elementwise("faulty::f", "a b", a=lambda g: 2 * g, b=lambda g: g, default=lambda a, b: a + 2 * b), (X, Y), {})),

@@ -130,20 +130,20 @@ class _Run:
         """Run it there, watched by `trace`, which then holds the results."""
         moved: dict[int, Any] = {}
         fn, (args, kwargs) = _moved(self.fn, device, moved), _moved(self.arguments, device, moved)
-        with random.fork_rng():
+        was, states = thread.mode, random.get_all_states()
+        try:
             random.manual_seed(self.seed)
-            was = thread.mode
-            try:
-                thread.watcher = trace
-                set_mode(was | WATCHED)
-                y = fn(*args, **kwargs)
-                outputs = [v for v in flatten(y)[0] if isinstance(v, Variable)]
-                leaves = _leaves(moved)
-                gs = {} if trace.backward_seen else self._gradients(outputs, leaves)
-            finally:
-                thread.mode = thread.mode & ~WATCHED | was & WATCHED  # in one step: see `tidy`
-                thread.watcher = None
-                tidy()
+            thread.watcher = trace
+            set_mode(was | WATCHED)
+            y = fn(*args, **kwargs)
+            outputs = [v for v in flatten(y)[0] if isinstance(v, Variable)]
+            leaves = _leaves(moved)
+            gs = {} if trace.backward_seen else self._gradients(outputs, leaves)
+        finally:
+            thread.mode = thread.mode & ~WATCHED | was & WATCHED  # in one step: see `tidy`
+            thread.watcher = None
+            tidy()
+            random.set_all_states(states)
         results = [(f"result {i}", v._raw) for i, v in enumerate(outputs)]
         for i, x in enumerate(leaves):
             name = f"argument {x[0]}"

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ... import creation, ops
+from ... import creation, ops, random
 from ...backend import for_device
 from ...device import device as as_device
 from ...dtypes import float64
 from ...engine import grad
 from ...function import Function
 from ...graph import Variable
+from ...nn import Module
 from ...op import Composite, Op
 from ..rows.row import In
 from .report import Fault
@@ -29,9 +30,15 @@ class Subject:
         self.function = target if isinstance(target, type) and issubclass(target, Function) else None
         if isinstance(target, (Op, Composite)):
             self.name, self.expression = target.name, _expression(target)
+        elif isinstance(target, Module):
+            raise TypeError(
+                f"opcheck: a {type(target).__name__} is no op, for it has state: pass a function of its input and parameters, "
+                "such as lambda x, w, b: torch.nn.functional.linear(x, w, b)"
+            )
         elif callable(target):
             self.name = getattr(target, "__name__", type(target).__name__)
-            self.expression = f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', '?')}"
+            known = f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', '?')}"
+            self.expression = "fn" if "<" in known or "?" in known else known
         else:
             raise TypeError(
                 f"opcheck: expected an Op, a Composite, a Function subclass or a function of tensors, found "
@@ -170,8 +177,12 @@ class Case:
         if tensors and tensors[0].device.type != backend.device_type:
             backend = for_device(tensors[0].device.type, tensors[0].device.index)
         args, params = self.fill(tensors, backend)
+        for generator in random._default.values():  # which make their streams at the first draw
+            generator._stream, generator._seed = None, 0
         y = self.subject.call(*args, **params)
         ys = list(y) if isinstance(y, (tuple, list)) else [y]
+        if any(isinstance(v, Variable) for v in ys):  # beside which others may be
+            ys = [v for v in ys if not (v is None or isinstance(v, (int, float, complex, str)))]
         for v in ys:
             if not isinstance(v, Variable):
                 raise Fault(

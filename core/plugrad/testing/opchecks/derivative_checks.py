@@ -160,7 +160,7 @@ def check_vmap(case: Case, options: dict[str, Any]) -> str | None:
         ]
         in_dims = tuple(0 if i in mapped else None for i in range(many))
         try:
-            found = vmap(_outputs(case), in_dims=in_dims)(*stacked)
+            found = vmap(_outputs(case), in_dims=in_dims, randomness="same")(*stacked)
         except Fault:
             raise
         except Exception as error:

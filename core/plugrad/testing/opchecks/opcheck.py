@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ... import random
 from ...errors import OpCheckError
 
 # isort: off
@@ -39,14 +40,14 @@ def opcheck(
 ) -> OpReport:
     """Check an `Op`, a `Composite`, a `Function` subclass or a function of tensors on sample calls; returns a `OpReport`.
 
-    `samples` are the arguments of one call, or tuples of them for several; `plugrad.testing.S(x, axis=0)` names
-    arguments. Tensors are copied to `device`, and made float64 where it has that. Derivatives are taken by the tensors that
-    require grad if any does, else by all that hold floating-point numbers. Without samples, arguments are drawn for an
-    elementwise op: from `domain`, (low, high) or a dict of that by input, (-2, 2) if not given. A function that works
-    element by element says so by `elementwise=True`.
+    `samples` are the arguments of one call, or tuples of them for several; `plugrad.testing.S(x, axis=0)` names arguments.
+    Random numbers begin alike in each call. Tensors are copied to `device`, and made float64 where it has that. Derivatives are
+    taken by the tensors that require grad if any does, else by all that hold floating-point numbers. Without samples, arguments
+    are drawn for an elementwise op: from `domain`, (low, high) or a dict of that by input, (-2, 2) if not given. A function that
+    works element by element says so by `elementwise=True`.
 
-    The checks: `name`, `call`, `composite` (the kernel and the op's default agree), `reference` (a function of NumPy arrays,
-    if given), `cpu` (the device and the CPU agree), `deterministic`, `no_grad`, `mutation`, `aliasing`, `layouts`,
+    The checks: `name`, `call`, `mutation`, `formulas`, `composite` (the kernel and the op's default agree), `reference` (a
+    function of NumPy arrays, if given), `cpu` (the device and the CPU agree), `deterministic`, `no_grad`, `aliasing`, `layouts`,
     `broadcasting`, `empty`, `zero_dim`, `dtypes`, `gradcheck`, `gradgrad`, `forward_mode`, `vmap`, `saves`. `skip` leaves some
     out, and needs a reason for each; `only` makes no others. `rtol` and `atol` take the place of what
     `plugrad.testing.TOLERANCES` has for values; differences of derivatives are compared as `gradcheck` does.
@@ -63,6 +64,21 @@ def opcheck(
     subject = Subject(op, elementwise, device)
     options = {"rtol": rtol, "atol": atol}
     found = list(cases(subject, samples, domain, seed))
+    before = {where: (g, g._stream, g._seed) for where, g in random._default.items()}
+    try:
+        checks = _all(found, left_out, options, reference)
+    finally:  # each call has started the generators anew
+        for where in set(random._default) - set(before):
+            del random._default[where]
+        for generator, stream, start in before.values():
+            generator._stream, generator._seed = stream, start
+    report = OpReport(subject.name, str(subject.device), checks)
+    if raise_exception and not report.ok:
+        raise OpCheckError(report.summary(only_failed=True))
+    return report
+
+
+def _all(found: list[Case], left_out: dict[str, str], options: dict[str, Any], reference: Any) -> list[Check]:
     checks: list[Check] = []
     broken = None  # what the rest stands on
     for name in CHECKS:
@@ -72,13 +88,10 @@ def opcheck(
         elif broken is not None:
             checks.append(Check(name, "skipped", f"{broken!r} failed"))
         else:
-            checks.append(_made(name, found, options, reference))
-            if name == "call" and checks[-1].status == "failed":
-                broken = name
-    report = OpReport(subject.name, str(subject.device), checks)
-    if raise_exception and not report.ok:
-        raise OpCheckError(report.summary(only_failed=True))
-    return report
+            made, fatal = _made(name, found, options, reference)
+            checks.append(made)
+            broken = name if fatal else None
+    return checks
 
 
 def _checked(skip: Any, only: Any) -> dict[str, str]:
@@ -99,8 +112,8 @@ def _checked(skip: Any, only: Any) -> dict[str, str]:
     return {**left_out, **(skip or {})}
 
 
-def _made(name: str, found: list[Case], options: dict[str, Any], reference: Any) -> Check:
-    """One check, on every sample until one fails."""
+def _made(name: str, found: list[Case], options: dict[str, Any], reference: Any) -> tuple[Check, bool]:
+    """One check, on every sample until one fails; and whether others have nothing to stand on then."""
     asked, cure, run = CHECKS[name]
     more = {"reference": reference} if name == "reference" else {}
     details, reason = [], ""
@@ -111,25 +124,20 @@ def _made(name: str, found: list[Case], options: dict[str, Any], reference: Any)
             reason = reason or str(error)
             continue
         except Fault as fault:
-            text, better = f"{fault}", fault.cure
+            text, better, fatal = f"{fault}", fault.cure, fault.fatal
         except Exception as error:
-            text, better = f"{type(error).__name__}: {error}", None
+            text, better, fatal = f"{type(error).__name__}: {error}", None, False
         else:
             if name == "name":  # which has no samples
                 break
             continue
         where = "" if name == "name" else f"; {case}"
-        return Check(
-            name,
-            "failed",
-            asked=asked,
-            found=f"{text}{where}",
-            cure=better or cure,
-            reproduce=_line(case, name),
-        )
+        cure, line = better or cure, _line(case, name)
+        check = Check(name, "failed", asked=asked, found=f"{text}{where}", cure=cure, reproduce=line)
+        return check, fatal or name == "call"
     if not details:
-        return Check(name, "inapplicable", reason)
-    return Check(name, "passed", next((d for d in details if d), ""))
+        return Check(name, "inapplicable", reason), False
+    return Check(name, "passed", next((d for d in details if d), "")), False
 
 
 def _line(case: Case, name: str) -> str:

@@ -10,11 +10,11 @@ Status = Literal["passed", "failed", "skipped", "inapplicable"]
 
 
 class Fault(Exception):
-    """What a check found wrong, and the cure where it is not the usual one."""
+    """What a check found wrong, and the cure where it is not the usual one; a `fatal` one makes other checks pointless."""
 
-    def __init__(self, found: str, cure: str | None = None) -> None:
+    def __init__(self, found: str, cure: str | None = None, fatal: bool = False) -> None:
         super().__init__(found)
-        self.found, self.cure = found, cure
+        self.found, self.cure, self.fatal = found, cure, fatal
 
 
 class Inapplicable(Exception):

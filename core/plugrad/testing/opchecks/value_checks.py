@@ -11,8 +11,10 @@ import numpy as np
 
 from ... import creation, quiet
 from ...backend import BY_ARRAY
+from ...codegen import meta
 from ...engine import grad
 from ...errors import DeviceError
+from ...graph import Variable
 from ...modes import inference_mode, no_grad
 from ...op import OPS, Composite, Op
 from .calls import Case, host
@@ -56,7 +58,8 @@ def _is_ours(op: Any) -> bool:
 @check(
     "call",
     "the op takes the sample, and returns tensors of its device",
-    "see the error; where the sample is not one that the op takes, give others: opcheck(op, x, y)",
+    "see the error; where the op does not take the sample, give others: opcheck(op, x, y). Samples are made float64, and so "
+    "must be what a function holds itself",
 )
 def check_call(case: Case, options: dict[str, Any]) -> str | None:
     subject = case.subject
@@ -79,6 +82,90 @@ def check_call(case: Case, options: dict[str, Any]) -> str | None:
         raise Fault("NaN from samples that were drawn", "say where the op is defined: domain=(low, high)")
     origin = f", its kernel is {kernel_of(case)[1]}" if subject.op is not None else ""
     return f"{case}{origin}"
+
+
+@check(
+    "mutation",
+    "neither the op nor its derivative writes into what it is given",
+    "compute new arrays: x * 2 instead of x *= 2, no out=x; a Function that means to write says ctx.mark_dirty(x)",
+)
+def check_mutation(case: Case, options: dict[str, Any]) -> str | None:
+    tensors = case.tensors(grad=True)
+    with no_grad():
+        case(*tensors)
+    _unchanged(case, tensors, "the op", fatal=True)
+    ys = [y for y in case(*tensors) if y.requires_grad]
+    _unchanged(case, tensors, "the recorded op")
+    if not ys or not case.differentiable:
+        return None
+    before = hosts(ys)
+    weights = [
+        creation.tensor(w, device=case.subject.device).to(y.dtype) for w, y in zip(case.weights(ys), ys)
+    ]
+    given = hosts(weights)
+    grad(ys, [tensors[i] for i in case.differentiable], weights, allow_unused=True)
+    _unchanged(case, tensors, "the derivative")
+    for what, values, old in (("its output", ys, before), ("the cotangent g", weights, given)):
+        for v, o in zip(hosts(values), old, strict=True):
+            if not np.array_equal(v, o, equal_nan=v.dtype.kind in "fc"):
+                raise Fault(f"the derivative changed {what}")
+    return None
+
+
+def _unchanged(case: Case, tensors: Sequence[Any], who: str, fatal: bool = False) -> None:
+    for i, (x, a) in enumerate(zip(tensors, case.arrays, strict=True)):
+        if not np.array_equal(host(x), a, equal_nan=a.dtype.kind in "fc"):
+            raise Fault(f"{who} changed input {i}", fatal=fatal)
+        if x._version:
+            raise Fault(f"{who} wrote into input {i}, {x._version} times", fatal=fatal)
+
+
+@check(
+    "formulas",
+    "a formula computes with whatever it is given: arrays of the device, or tensors",
+    "write it with Python's operators and plugrad.ops (plugrad.ops.exp(x), not plugrad.exp(x), numpy.exp(x) or x.exp())",
+)
+def check_formulas(case: Case, options: dict[str, Any]) -> str | None:
+    op: Any = case.subject.op
+    if op is None or not case.differentiable:
+        raise Inapplicable(
+            "it has no formulas" if op is None or not op.formulas else "no floating-point operand"
+        )
+    tensors = case.tensors()
+    args, params = case.fill(tensors, case.subject.backend)
+    count = 1 if op.variadic else len(op.inputs)
+    values = [*args[count:], *op.positional(tuple(args), params)]
+    raws, _ = case.raw_arguments(tensors)
+    for what, run, operands in (("arrays", quiet.run_anyway, raws), ("tensors", _plainly, args[:count])):
+        y = run(op, *operands, *values)
+        if what == "arrays":
+            y = [BY_ARRAY[type(v)].asarray(v) for v in y] if op.outputs else BY_ARRAY[type(y)].asarray(y)
+        for name in dict.fromkeys(
+            op.inputs[0 if op.variadic else case.places[i]] for i in case.differentiable
+        ):
+            formula = op.saves.formulas[name]
+            known = {"g": y, "y": y, **dict(zip(op.inputs, operands)), **dict(zip(op.params, values))}
+            given = [_read(known[n], n in formula.metadata and n not in op.params) for n in formula.names]
+            with attempt(f"the formula of {name!r}, given {what},"):
+                result = run(formula.fn, *given)  # the output may serve as a cotangent
+            for g in results(result) if op.variadic else [result]:
+                fits = isinstance(g, Variable) if what == "tensors" else type(g) in BY_ARRAY
+                if g is not None and not fits:
+                    raise Fault(f"the formula of {name!r}, given {what}, gave a {type(g).__name__}")
+    return None
+
+
+def _read(value: Any, form: bool) -> Any:
+    """What a formula is given of an array or tensor, or of a list of them: all, or what is kept of its `form`."""
+    if not form:
+        return value
+    if isinstance(value, list):
+        return [_read(v, form) for v in value]
+    return meta(value._raw if isinstance(value, Variable) else value)
+
+
+def _plainly(f: Any, *args: Any) -> Any:
+    return f(*args)
 
 
 @check(
@@ -141,7 +228,8 @@ def check_cpu(case: Case, options: dict[str, Any]) -> str | None:
 @check(
     "deterministic",
     "the same call gives the same bits, forward and backward",
-    "keep no state between calls; where randomness or the order of sums is meant: skip={'deterministic': 'why'}",
+    "keep no state between calls, and draw from plugrad's generators, which are seeded before each; where the order of sums "
+    "is left to the device: skip={'deterministic': 'why'}",
 )
 def check_deterministic(case: Case, options: dict[str, Any]) -> str | None:
     first = hosts(case(*case.tensors()))
@@ -172,42 +260,6 @@ def check_no_grad(case: Case, options: dict[str, Any]) -> str | None:
 
 
 # --- memory ---------------------------------------------------------------------------------------------------
-
-
-@check(
-    "mutation",
-    "neither the op nor its derivative writes into what it is given",
-    "compute new arrays: x * 2 instead of x *= 2, no out=x; a Function that means to write says ctx.mark_dirty(x)",
-)
-def check_mutation(case: Case, options: dict[str, Any]) -> str | None:
-    tensors = case.tensors(grad=True)
-    with no_grad():
-        case(*tensors)
-    _unchanged(case, tensors, "the op")
-    ys = [y for y in case(*tensors) if y.requires_grad]
-    _unchanged(case, tensors, "the recorded op")
-    if not ys or not case.differentiable:
-        return None
-    before = hosts(ys)
-    weights = [
-        creation.tensor(w, device=case.subject.device).to(y.dtype) for w, y in zip(case.weights(ys), ys)
-    ]
-    given = hosts(weights)
-    grad(ys, [tensors[i] for i in case.differentiable], weights, allow_unused=True)
-    _unchanged(case, tensors, "the derivative")
-    for what, values, old in (("its output", ys, before), ("the cotangent g", weights, given)):
-        for v, o in zip(hosts(values), old, strict=True):
-            if not np.array_equal(v, o, equal_nan=v.dtype.kind in "fc"):
-                raise Fault(f"the derivative changed {what}")
-    return None
-
-
-def _unchanged(case: Case, tensors: Sequence[Any], who: str) -> None:
-    for i, (x, a) in enumerate(zip(tensors, case.arrays, strict=True)):
-        if not np.array_equal(host(x), a, equal_nan=a.dtype.kind in "fc"):
-            raise Fault(f"{who} changed input {i}")
-        if x._version:
-            raise Fault(f"{who} wrote into input {i}, {x._version} times")
 
 
 @check(
