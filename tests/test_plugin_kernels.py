@@ -177,6 +177,22 @@ def test_a_registered_plugin_is_found_by_ops_that_looked_before(site):
     assert op(x).tolist() == [1.0]
 
 
+def test_what_the_host_computed_before_a_plugin_was_registered_the_plugin_computes(site):
+    op = OPS["bitcast"]
+    x = torch.tensor([1.0], device="minimal")
+    with torch.fallback("allow"):
+        assert op(x, torch.int32).tolist() == [1065353216]
+
+    class Late:
+        @plugins.hookimpl
+        def plugrad_kernels(self):
+            return [plugins.KernelSpec("bitcast", "minimal", "fruit_cpu:seven")]
+
+    (site.folder / "fruit_cpu.py").write_text("def seven(x, dtype): return x * 0 + 7")
+    plugins.register(Late())
+    assert op(x, torch.float32).tolist() == [7.0]
+
+
 @pytest.mark.parametrize(
     ("target", "text"),
     [
@@ -266,6 +282,24 @@ def test_use_kernels_reaches_calls_of_every_kind(fast):
     assert f(x).tolist() == [1, 1]
     assert g.tolist() == [1, 1]
     assert ops.exp.raw(np.zeros(1)).tolist() == [1]
+
+
+def test_use_kernels_reaches_writes(site):
+    site.stranger(
+        "fast",
+        HEAD + offers("KernelSpec('multiply', 'cpu', 'fast_ops:seven')"),
+        fast_ops="def seven(x, y): return x - x + 7",
+    )
+
+    def doubled():
+        x = torch.ones(2)
+        x *= 2
+        return x.tolist()
+
+    assert doubled() == doubled() == [2, 2]
+    with torch.use_kernels("fast"):
+        assert doubled() == [7, 7]
+    assert doubled() == [2, 2]
 
 
 def test_the_vendor_that_was_chosen_last_comes_first_and_leaves_in_any_order(fast):

@@ -359,6 +359,25 @@ def test_a_child_reads_again_what_the_parent_was_reading(site):
     assert run(site, FORK_WHILE_LISTING, PLUGRAD_PLUGINS="acme") == "0\n"
 
 
+TENSORS_AT_IMPORT = """
+import builtins, threading
+import plugrad
+builtins.begun = threading.Event()
+thread = threading.Thread(target=plugrad.plugins.records)
+thread.start()
+begun.wait()
+assert plugrad.zeros(1).tolist() == [0.0]
+thread.join()
+print(plugrad.plugins.find_backend("banana").device_type)
+"""
+
+
+def test_a_plugin_may_make_tensors_while_others_make_their_first(site):
+    work = "import builtins, time, plugrad\nbuiltins.begun.set()\ntime.sleep(0.3)\nplugrad.ones(2).sum()"
+    site.stranger("acme", plugin(BANANA, before=work))
+    assert run(site, TENSORS_AT_IMPORT, PLUGRAD_PLUGINS="acme") == "banana\n"
+
+
 def test_what_other_threads_print_while_a_plugin_is_imported_passes(site, capsys):
     wait = "import threading, time\nprint('mine')\nbegun.set(); printed.wait(5)"
     begun, printed = threading.Event(), threading.Event()

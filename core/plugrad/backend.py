@@ -35,9 +35,11 @@ def for_device(device_type: str, index: int | None = None) -> Backend:
     try:
         return _by_device[device_type, index]
     except KeyError:
+        # Before the lock is taken: whoever reads plugins holds theirs, and one of them may make a tensor when it is imported.
+        spec = plugins.find_backend(device_type)
         with _lock:
             if (device_type, index) not in _by_device:
-                cls: Any = plugins.load(plugins.find_backend(device_type))
+                cls: Any = plugins.load(spec)
                 _by_device[device_type, index] = _enter(_checked(cls, device_type, index))
         return _by_device[device_type, index]
 
