@@ -27,7 +27,10 @@ class JaxBackend(ArrayAPIBackend):
         return _added(x, (slice(None),) * axis + (indices,), source)
 
     def complex(self, a, b):
-        return jax.lax.complex(a, b)
+        return jax.lax.complex(*jnp.broadcast_arrays(a, b))
+
+    def sign(self, x):
+        return jnp.sign(x) + 0  # of -0.0 it is -0.0
 
     def index_get(self, x, key):
         return x[key]
