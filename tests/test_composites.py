@@ -109,3 +109,33 @@ def test_the_host_computes_only_where_it_is_allowed() -> None:
         bitcast.call(x, torch.int64)
     with pytest.raises(ValueError, match=r"fallback: found 'maybe': give \"error\", \"warn\" or \"allow\""):
         torch.fallback("maybe")
+
+
+# --- from one device to another -----------------------------------------------------------------------------
+
+
+def test_gradients_come_back_from_another_device() -> None:
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    y = x.to("minimal")
+    assert y.device.type == "minimal" and y.grad_fn.name() == "ToCopyBackward0"
+    z = (y * y * y).to("cpu", torch.float32)
+    assert z.dtype is torch.float32 and z.device.type == "cpu"
+    (g,) = torch.autograd.grad(z.sum(), x, create_graph=True)
+    assert g.tolist() == [3.0, 12.0] and g.device.type == "cpu" and g.dtype is torch.float64
+    g.sum().backward()
+    assert x.grad.tolist() == [6.0, 12.0]
+    assert torch.func.jvp(lambda t: t.to("minimal").sin().cpu(), (x.detach(),), (torch.ones(2).double(),))[
+        1
+    ].tolist() == (pytest.approx(np.cos([1.0, 2.0])))
+    batched = torch.func.vmap(lambda t: (t.to("minimal") * 2).cpu())(x.detach())
+    assert batched.tolist() == [2.0, 4.0]
+    assert x.detach().to("cpu", copy=True).data_ptr() != x.data_ptr()
+
+
+def test_a_dtype_that_one_of_the_devices_lacks() -> None:
+    z = torch.tensor([1.0 + 2.0j])
+    with pytest.raises(
+        DeviceError, match=r"to\('minimal'\): the device has no complex64: convert to another dtype"
+    ):
+        z.to("minimal")
+    assert torch.ones(2, device="minimal").to("cpu", torch.complex64).dtype is torch.complex64

@@ -44,9 +44,13 @@ class Conversion(Variable):
         """
         place, dt, copy = _destination(args, kwargs)
         result = self
+        if (
+            place is not None and place != self.device and dt not in self._backend.dtypes
+        ):  # it may be known there
+            result, place = move(result, place), None
         if dt is not None and dt is not self.dtype:
-            if dt not in self._backend.dtypes:
-                raise DeviceError(f"device {str(self.device)!r} has no {dt.name}: convert to another dtype")
+            if dt not in result._backend.dtypes:
+                raise DeviceError(f"device {str(result.device)!r} has no {dt.name}: convert to another dtype")
             result = ops.astype_.call(result if dt.category >= dtypes.FLOAT else result.detach(), dt)
         if place is not None and place != self.device:
             result = move(result, place)
@@ -197,11 +201,7 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device 
 
 def move(tensor: Any, place: Device) -> Any:
     """`tensor` on another device."""
-    if tensor.requires_grad:
-        raise NotImplementedError(
-            f"to({str(place)!r}): moving between devices is not differentiable in this release"
-        )
-    return creation.tensor(tensor, device=place)
+    return ops.to_device.call(tensor, str(place), str(tensor.device))
 
 
 def _type_names() -> dict[Dtype, str]:

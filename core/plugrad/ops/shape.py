@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..backend import BY_ARRAY
+from ..device import device as Device
+from ..dtypes import of
+from ..errors import DeviceError
 from ..graph import Meta
 from ..op import OPS, Op, conform, linear, operator, sum_to
 
@@ -126,6 +130,22 @@ astype_ = linear(
     node="ToCopyBackward0",
     x=lambda g, x: conform(g, Meta(tuple(g.shape), x.dtype)),
 )
+
+
+def _to_device(x: Any, target: str | None, source: str | None) -> Any:
+    backend = BY_ARRAY[type(x)] if target is None else Device(target).backend
+    dt = of(x.dtype)
+    if dt not in backend.dtypes:
+        raise DeviceError(f"to({target!r}): the device has no {dt.name}: convert to another dtype first")
+    y = backend.from_numpy(BY_ARRAY[type(x)].to_numpy(x))
+    return backend.copy(y) if backend.device_type == "cpu" else y  # NumPy's own memory would be shared
+
+
+#: The same elements on another device, by way of the host; None stands for the device where they are.
+to_device = linear(
+    "to_device", "x | target=None source=None", node="ToCopyBackward0", default=_to_device,
+    x=lambda g, target, source: to_device(g, source, target),
+)  # fmt: skip
 #: The same bytes as another dtype.
 bitcast = operator("bitcast", "x | dtype=None", view=True)
 clone_ = linear("copy", "x", node="CloneBackward0", x=lambda g: g)

@@ -178,7 +178,7 @@ def changed(c: Call, **given: Any) -> list[Any]:
 @rule(
     "sum nansum mean var std prod max min any all count_nonzero logsumexp vector_norm cumulative_sum cumulative_prod "
     "softmax log_softmax argsort argtopk argmedian flip permute_dims swapaxes split_sizes unbind tril triu "
-    "windows overlap_add astype copy inv det slogdet cholesky matrix_transpose reshape squeeze "
+    "windows overlap_add astype to_device copy inv det slogdet cholesky matrix_transpose reshape squeeze "
     "getitem zero fill bitcast argmax argmin roll diagonal embed"
 )
 def by_parameters(c: Call) -> Any:

@@ -201,6 +201,7 @@ ROWS = [
         S(In((4, 2)), shape=(5,), axis=0, size=2, step=1),
         S(In((2, 3, 3, 3)), shape=(2, 8, 3), axis=1, size=3, step=2),
     ),
+    row("to_device", lambda x, target=None, source=None: x, S(In()), S(In(())), S(In((0, 2)))),
     row(
         "astype",
         lambda x, dtype: x.astype(dtype.numpy),
