@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath as mp
@@ -91,7 +92,7 @@ ROWS = [
         lambda a, b: a * mp.log(a / b) - a + b,
         "a ≥ 0, b > 0",
         first=[(1.0, 1.0 + 1e-9)],
-        limits=[((0.0, 1.0), "b", 1.0)],
+        limits=[((0.0, 1.0), "b", 1.0), ((1.0, 1 + 2**-30), "a", -math.log1p(2**-30))],
         atol=1e-13,
     ),
     row("huber", (Span(0.5, 2), Span(-4, 4)), huber, "δ ≥ 0, r", at=[(1.0, 0.0)]),
@@ -134,5 +135,5 @@ ROWS = [
     ),
     row("exprel", Span(-20, 20), exprel, "x", at=[0.0, 1e-9, 0.99, 1.01, -0.99, -1.01, 700.0, -1e6]),
     row("cosm1", Span(-5, 5), lambda x: mp.cos(x) - 1, "x", at=[0.0, 1e-9]),
-    row("sinc", Span(-8, 8), mp.sincpi, "x", at=[0.0, 1e-9, 1.0, 100.5], atol=1e-12),
+    row("sinc", Span(-8, 8), mp.sincpi, "x", at=[0.0, 1e-9, 0.2, 0.45, 0.48, 1.0, 100.5], atol=1e-12),
 ]
