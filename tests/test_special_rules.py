@@ -11,6 +11,7 @@ import pytest
 
 import plugrad as torch
 from plugrad.testing import S, opcheck
+from tests.fake_backend import enter
 from tests.special import ROWS, Row, op_of, table
 from tests.test_special import EACH, columns, leaves
 
@@ -187,6 +188,22 @@ def test_an_argument_without_derivative_raises(row: Row, name: str) -> None:
             y.real.sum().backward()
     else:
         assert not y.requires_grad
+
+
+def test_a_device_without_kernels_asks_the_host_where_that_is_allowed() -> None:
+    enter("minimal")
+    x = torch.tensor([0.5, 3.0], dtype=torch.float64)
+    here, there = x.clone().requires_grad_(), x.to("minimal").requires_grad_()
+    message = r"device 'minimal' has no kernel for 'special::gammainc': plugrad.fallback\('warn'\)"
+    with pytest.raises(torch.errors.DeviceError, match=message):
+        torch.ops.special.gammainc(2.0, there)
+    with torch.fallback("allow"):
+        y = torch.ops.special.gammainc(2.0, there)
+        y.sum().backward()
+        torch.ops.special.carlson(there, there, there, there)  # is made of ops that every device has
+    torch.ops.special.gammainc(2.0, here).sum().backward()
+    assert y.device.type == there.grad.device.type == "minimal"
+    assert there.grad.tolist() == pytest.approx(here.grad.tolist(), rel=1e-14)
 
 
 def test_without_scipy_the_error_says_what_to_install() -> None:

@@ -83,13 +83,15 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     if sole is not None:
         return _loaded(sole), "plugin"
     host = _host(backend)
-    if host is not None and op.kernel_for is not None:
-        return _on_host(op.name, op.kernel_for(host), backend), "host"
-    if host is None or not defines(host, op.name):
+    if host is None:
+        raise DeviceError(f"device {backend.device_type!r} has no kernel for {op.name!r}")
+    try:
+        kernel, _ = find(op, host)
+    except DeviceError:
         raise DeviceError(
             f"device {backend.device_type!r} has no kernel for {op.name!r}, and neither has the host"
-        )
-    return _on_host(op.name, getattr(host, op.name), backend), "host"
+        ) from None
+    return _on_host(op.name, kernel, backend), "host"
 
 
 def _loaded(spec: plugins.KernelSpec) -> Kernel:
