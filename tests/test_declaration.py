@@ -1,5 +1,7 @@
 """`@plugrad.op`: operators declared by decorating a function."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,12 @@ def test_an_input_without_a_formula_has_no_derivative():
         half(x, z).sum().backward()
 
 
+def test_a_callable_without_a_name_will_do():
+    scaled = torch.op("t::scaled")(functools.partial(lambda k, x: k * x, 3))
+    assert scaled(torch.tensor([2.0])).tolist() == [6.0]
+    assert torch.op("t::scaled")(functools.partial(lambda k, x: k * x, 3)) is OPS["t::scaled"]
+
+
 def test_inputs_may_be_given_by_keyword():
     f = declare(kind="elementwise", x=lambda g, x, a: g * a * x ** (a - 1))
     assert f(a=3.0, x=doubles(2.0)).tolist() == [8.0]
@@ -166,6 +174,10 @@ def test_a_wrong_name(name):
 @pytest.mark.parametrize(
     ("function", "text"),
     [
+        (
+            max,
+            "<built-in function max> does not tell its arguments, the inputs: write lambda x",
+        ),
         (lambda: 1, "the function has no input: an argument without default is one"),
         (lambda a=1: 1, "the function has no input"),
         (lambda *x: 1, "argument 'x' of '<lambda>' cannot be given by position"),

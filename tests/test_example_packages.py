@@ -118,7 +118,7 @@ def test_what_packages_offer_comes_and_goes_with_them(environment):
         assert environment.output(USE_BOTH) == "[2.0, 2.0] strict\n[1.0, 1.5, 1.75] plugin\n"
         # The operators' own tests, on both devices.
         tests = ROOT / "examples/plugrad-signal/tests"
-        config = "-c /dev/null --rootdir . -W error -W ignore:You"
+        config = f"-c {os.devnull} --rootdir . -W error -W ignore:You"
         done = environment.run(f"pytest -q -p no:cacheprovider {config} {tests}", code_is_module=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "10 passed" in done.stdout
@@ -137,7 +137,7 @@ def test_the_package_that_the_page_on_operators_builds(environment):
         (package / name).write_text(text, encoding="utf-8")
     environment.install(package)
     try:
-        config = "-c /dev/null --rootdir . -W error"
+        config = f"-c {os.devnull} --rootdir . -W error"
         done = environment.run(f"pytest -q -p no:cacheprovider {config} {package}/tests", code_is_module=True)
         assert "2 passed" in done.stdout, done.stdout + done.stderr
         used = environment.output(

@@ -356,7 +356,8 @@ print(os.waitpid(child, 0)[1])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_a_child_reads_again_what_the_parent_was_reading(site):
     site.stranger("acme", plugin(BANANA))
-    assert run(site, FORK_WHILE_LISTING, PLUGRAD_PLUGINS="acme") == "0\n"
+    output = run(site, FORK_WHILE_LISTING, PLUGRAD_PLUGINS="acme")
+    assert output.startswith("0\n")  # newer Pythons warn of forks while there are threads
 
 
 TENSORS_AT_IMPORT = """

@@ -63,7 +63,8 @@ def op(
             made = Op(name, " ".join(inputs), formulas, kind=what, default=function, **options)
             made.params = params
         for attribute in ("__doc__", "__module__", "__name__", "__qualname__"):
-            setattr(made, attribute, getattr(function, attribute))
+            if hasattr(function, attribute):
+                setattr(made, attribute, getattr(function, attribute))
         made.__wrapped__ = function  # type: ignore[union-attr]
         return made
 
@@ -81,7 +82,13 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...]
     import inspect
 
     inputs, params = [], {}
-    for argument in inspect.signature(function).parameters.values():
+    try:
+        arguments = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # NumPy's functions, for example
+        raise TypeError(
+            f"op {name!r}: {function!r} does not tell its arguments, the inputs: write lambda x: f(x)"
+        ) from None
+    for argument in arguments:
         where = f"op {name!r}: argument {argument.name!r} of {getattr(function, '__name__', function)!r}"
         if argument.kind not in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
             raise TypeError(
@@ -128,6 +135,9 @@ def _check_formulas(
 def _forget(name: str, function: Callable[..., Any]) -> None:
     """Let a function be declared again by the code that declared it: a notebook's cell, or a module that is reloaded."""
     before = getattr(OPS.get(name), "__wrapped__", None)
-    home = (function.__module__, function.__qualname__)
-    if before is not None and (before.__module__, before.__qualname__) == home:
+    if before is not None and _home(before) == _home(function):
         del OPS[name]
+
+
+def _home(function: Any) -> tuple[Any, Any]:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", type(function))
