@@ -49,6 +49,10 @@ class Bench:
 
     # --- dtypes ---------------------------------------------------------------------------------------------
 
+    def some(self, cases: list[Any], dtype: Any, most: int = 3) -> list[Any]:
+        """All cases in the full tier and in float32 and float64; of other dtypes the quick tier tries the first ones."""
+        return cases if self.full or np.dtype(dtype).char in "fd" else cases[:most]
+
     def has(self, dtype: Any) -> bool:
         """Whether the device computes in a dtype of plugrad or NumPy."""
         return (

@@ -36,6 +36,7 @@ class Call:
     args: list[Any]
     params: dict[str, Any]
     layout: str = "dense"
+    leads: bool = True  # whether it is the first one of its row
 
     def __str__(self) -> str:
         params = [f"{k}={describe(v)}" for k, v in self.params.items()]
@@ -107,20 +108,20 @@ def _widened(value: Any) -> Any:
     return value
 
 
-def drawn(bench: Bench, op: str, letters: Callable[[Row], str]) -> Iterator[Call]:
+def drawn(bench: Bench, op: str, letters: Callable[[Row], str], most: int = 1000) -> Iterator[Call]:
     """The calls of an op's rows that the device has the dtypes for; `letters` names those to draw a row's arrays in.
 
     Where those are double precision alone, which the device lacks, single precision serves. In the quick tier the first
-    two samples of a row are called in every dtype, the others in one, by turns.
+    sample of a row is called in every dtype, the others, `most` in all, in one, by turns.
     """
     for number, row in enumerate(rows()[op]):
         asked = letters(row)
         chars = [c for c in asked if bench.has(c)] or [n for c in asked if bench.has(n := NARROWER.get(c, c))]
-        for i, sample in enumerate(row.samples):
-            for c in chars if bench.full or i < 2 or not chars else [chars[i % len(chars)]]:
+        for i, sample in enumerate(row.samples if bench.full else row.samples[:most]):
+            for c in chars if bench.full or not i else chars[i % len(chars) :][:1] if chars else "":
                 rng = bench.rng(op, number, i)
                 args = _each(lambda a, rng=rng, c=c: _made(bench, a, rng, c), list(sample.args))
-                call = Call(row, args, dict(sample.params))
+                call = Call(row, args, dict(sample.params), leads=not i and c == chars[0])
                 if all(map(bench.has, call.dtypes())):
                     yield call
 

@@ -20,6 +20,10 @@ PAIRS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
 TIGHT = {"d": 1e-13, "D": 1e-13, "f": 2e-6, "F": 2e-6, "e": 2e-3}
 EDGES = (NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0)
 
+TRIPLES: list[Any] = [
+    ((2, 3), (2, 3), (2, 3)), ((2, 1), (3,), (2, 3)), ((), (), ()), ((), (2,), (2,)), ((3,), (), ()), ((0, 2), (2,), (1,)),
+]  # fmt: skip
+
 # What each unary and binary kernel is: the same in NumPy, the kinds of dtypes (b bool, i and u integers, f floats, c complex),
 # where the random operands lie, and whether results are exact.
 UNARY: dict[str, tuple[Callable[..., Any], str, Interval, bool]] = {
@@ -54,7 +58,7 @@ def unary(bench: Bench, name: str) -> None:
     for dt in bench.numpy_dtypes(kinds):
         rtol = TIGHT.get(dt.char, 0.0)
         exactly = exact and not (name == "abs" and dt.kind == "c")
-        for i, shape in enumerate(SHAPES):
+        for i, shape in enumerate(bench.some(SHAPES, dt)):
             x = random(bench, shape, dt, *interval)
             bench.call(name, x, want=computed(f, x), exact=exactly, rtol=rtol, layouts=not i)
         if dt.kind == "f":
@@ -82,7 +86,7 @@ def binary(bench: Bench, name: str) -> None:
     for dt in bench.numpy_dtypes(kinds):
         rtol = TIGHT.get(dt.char, 0.0)
         exactly = exact and dt.kind != "c"
-        for i, (one, two) in enumerate(PAIRS):
+        for i, (one, two) in enumerate(bench.some(PAIRS, dt, 4)):
             a, b = random(bench, one, dt, *interval, 0), random(bench, two, dt, *interval, 1)
             bench.call(name, a, b, want=computed(f, a, b), exact=exactly, rtol=rtol, layouts=not i)
         x = random(bench, (2, 3), dt, *interval)
@@ -135,14 +139,7 @@ def _powers(bench: Bench) -> None:
 def where(bench: Bench, name: str) -> None:
     """All three operands broadcast; numbers take the dtype of the array; nothing of the other operand shines through."""
     for dt in bench.numpy_dtypes("biufc"):
-        for c, one, two in (
-            ((2, 3), (2, 3), (2, 3)),
-            ((2, 1), (3,), (2, 3)),
-            ((), (2,), (2,)),
-            ((3,), (), ()),
-            ((0, 2), (2,), (1,)),
-            ((), (), ()),
-        ):
+        for c, one, two in bench.some(TRIPLES, dt):
             m = random(bench, c, np.dtype(bool), 0, 1)
             a, b = random(bench, one, dt, *ANY, 0), random(bench, two, dt, *ANY, 1)
             bench.call(name, m, a, b, want=np.where(m, a, b), exact=True, layouts=c == (2, 3))
@@ -169,7 +166,7 @@ def astype(bench: Bench, name: str) -> None:
         if source.kind in "fc" and target.kind in "bfc":
             values += [INF, NAN]
         x = np.array(values).astype(source)
-        for name_, raw in bench.layouts(x):
+        for name_, raw in bench.some(list(bench.layouts(x)), source, 1):
             what = f"astype({describe(x)} {name_}, {target.name})"
             y = bench.check(b.astype(raw, dtypes.of(target)), x.astype(target), what)
             bench.unchanged([raw], [x], what)

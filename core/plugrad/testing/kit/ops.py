@@ -50,7 +50,8 @@ def forward(bench: Bench, op: str) -> None:
     for call in drawn(bench, op, lambda row: row.dtypes.replace(" ", "")):
         ran = True
         for layout in ("dense", "strided", "transposed"):
-            if layout == "dense" or (call.args and _can_be(call.args[0], layout)):
+            laid = any(_can_be(x, layout) for x in flat(call.args[: call.inputs]))
+            if layout == "dense" or (laid and (bench.full or call.leads)):
                 _one_forward(bench, replace(call, layout=layout))
     for row in rows()[op]:
         for args, want in row.special:
@@ -254,7 +255,7 @@ def derivative(bench: Bench, op: str, aspect: str) -> None:
         return chars + "".join(c for c in extra if both and c in row.dtypes and c not in chars)
 
     compute, ran = DERIVATIVES[aspect], False
-    for call in drawn(bench, op, letters):
+    for call in drawn(bench, op, letters, most=6 if aspect == "first" else 3):
         ran = True
         d = Directions(bench, call)
         what = f"{aspect} derivative of {call}" if aspect != "forward-mode" else f"forward mode of {call}"
