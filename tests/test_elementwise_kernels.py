@@ -220,6 +220,15 @@ def _seven(x):
         ({"source": "y = x; if (x) {y = 3;}"}, ValueError, r"cannot be read at '{y = 3;}'"),
         ({"source": "y = x[0]"}, ValueError, r"cannot be read at '\[0\]': it is of statements"),
         ({"source": "y = 3abc"}, ValueError, "cannot be read at '3abc'"),
+        (
+            {"source": "y = fmax(x, 1"},
+            ValueError,
+            "is no list of statements in C: a parenthesis is not closed",
+        ),
+        ({"source": "y = x +"}, ValueError, "is no list of statements in C: invalid syntax"),
+        ({"source": "y = x)"}, ValueError, "is no list of statements in C"),
+        ({"source": "y = 2 x"}, ValueError, "is no list of statements in C"),
+        ({"source": "y = x > 0 ? x"}, ValueError, "is no list of statements in C"),
         ({"source": "y = 'a'"}, ValueError, "cannot be read at"),
         (
             {"source": "y = x / (1 + exp(x))"},
@@ -271,6 +280,26 @@ def test_a_wrong_declaration_says_the_cure(given, error, text):
     with pytest.raises(error, match=text):
         swish(**given)
     assert "t::swish" not in OPS
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("y = x > 0 ? 1 : 2", [1, 2, 2]),
+        ("y = x > 0 ? 1.5f : x == 0 ? 2.f : 3", [1.5, 2, 3]),
+        ("y = 2 * (x > 0 && x < 9 ? x : -x) + 1;", [3, 1, 3]),
+        (
+            "float t = x < 0 || x > 8 ? fmax(x, -3) : (x > 0 ? (x + 1) : pow(x, 2.0)); y = t; y += 1",
+            [3, 1, 0],
+        ),
+        ("y = x; y *= 1e1f; y -= .5", [9.5, -0.5, -10.5]),
+        ("y = !x", [None] * 3),
+        ("y = 1 / (x + 1)", [0.5, 1, None]),
+    ],
+)
+def test_the_value_of_a_source(source, expected):
+    tokens = c_source.check("t", source, ("x",))
+    assert [c_source.value(tokens, {"x": x}) for x in (1.0, 0.0, -1.0)] == expected
 
 
 def test_points_of_the_domain_can_be_given():

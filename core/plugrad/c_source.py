@@ -72,27 +72,84 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
             )
     if not assigned and [text for _, text in tokens[statement : statement + 2]] != ["y", "="]:
         raise ValueError(f"{what}: the source {source!r} assigns nothing to y: write 'y = …'")
+    try:
+        compile(_program(tokens), what, "exec")
+    except SyntaxError as error:
+        raise ValueError(
+            f"{what}: the source {source!r} is no list of statements in C: {error.msg}"
+        ) from None
     return tokens
 
 
 def value(tokens: list[Token], point: dict[str, float]) -> float | None:
-    """What the source computes at a point; None where it branches, or does not exist there."""
-    if any(text in ("?", "&&", "||", "!") for _, text in tokens):
+    """What the source computes at a point; None where that does not exist, or a function is unknown here."""
+    if any(text == "!" for _, text in tokens):  # it binds closer than Python's 'not'
         return None
-    words = [text.rstrip("fF") if kind == "number" else text for kind, text in tokens if text != "float"]
-    lines = " ".join(words).replace(" ; ", "\n").rstrip("; ")
-    scope = {**FUNCTIONS, **point}
+    scope = {"__builtins__": {}, **FUNCTIONS, **point}
     try:
-        exec(lines, {"__builtins__": {}}, scope)
+        exec(_program(tokens), scope)
         return float(scope["y"])
-    except (
-        ArithmeticError,
-        ValueError,
-        TypeError,
-    ):  # a division by zero, outside of the domain, no such function
+    except (ArithmeticError, ValueError, TypeError):
         return None
-    except SyntaxError:
-        return None
+
+
+def _program(tokens: list[Token]) -> str:
+    """The statements as Python's, one a line."""
+    statements = _split([token for token in tokens if token[1] != "float"], ";")
+    return "\n".join(
+        " ".join([*(text for _, text in statement[:2]), _python(statement[2:])]) for statement in statements
+    )
+
+
+def _python(tokens: list[Token]) -> str:
+    """A C expression as Python's."""
+    depth, question, open_questions = 0, None, 0
+    for i, (_, text) in enumerate(tokens):
+        depth += (text == "(") - (text == ")")
+        if depth == 0 and text == "?":
+            question = i if question is None else question
+            open_questions += 1
+        elif depth == 0 and text == ":":
+            open_questions -= 1
+            if open_questions == 0:  # the one that belongs to the first '?'
+                condition, yes, no = tokens[:question], tokens[(question or 0) + 1 : i], tokens[i + 1 :]
+                return f"(({_python(yes)}) if ({_python(condition)}) else ({_python(no)}))"
+    words, i = [], 0
+    while i < len(tokens):
+        kind, text = tokens[i]
+        if text == "(":
+            end = _closing(tokens, i)
+            words.append(f"({', '.join(map(_python, _split(tokens[i + 1 : end], ',')))})")
+            i = end
+        else:
+            words.append(
+                {"&&": "and", "||": "or", "!": "-"}.get(text, text.rstrip("fF") if kind == "number" else text)
+            )
+        i += 1
+    return " ".join(words)
+
+
+def _closing(tokens: list[Token], start: int) -> int:
+    """Where the parenthesis at `start` is closed."""
+    depth = 0
+    for i in range(start, len(tokens)):
+        depth += (tokens[i][1] == "(") - (tokens[i][1] == ")")
+        if depth == 0:
+            return i
+    raise SyntaxError("a parenthesis is not closed")
+
+
+def _split(tokens: list[Token], separator: str) -> list[list[Token]]:
+    """The parts between separators that are not within parentheses."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token[1] == "(") - (token[1] == ")")
+        if token[1] == separator and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 def _tokens(what: str, source: str) -> list[Token]:
