@@ -52,6 +52,12 @@ def test_a_mean_by_hand() -> None:
     assert x.grad.tolist() == [[[0.25, 0.25, 0.5], [0.25, 0.25, 0.5], [0.5, 0.5, 1.0]]]
 
 
+def test_a_last_window_must_not_start_beyond_the_end() -> None:
+    x = torch.arange(9.0).reshape(1, 3, 3)
+    assert F.max_pool2d(x, 1, 3, ceil_mode=True).tolist() == [[[0.0]]]
+    assert F.max_pool2d(x, 2, 2, ceil_mode=True).tolist() == [[[4.0, 5.0], [7.0, 8.0]]]
+
+
 def test_adaptive_windows() -> None:
     x = torch.arange(1.0, 13.0).reshape(1, 3, 4)
     assert F.adaptive_avg_pool2d(x, 1).tolist() == [[[6.5]]]
@@ -83,6 +89,16 @@ def test_the_kernels_for_any_library_agree_with_the_definition(row: Row, sample:
     expected = row.reference(*arrays, **sample.params)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("row", "args", "expected"),
+    [pytest.param(r, *case, id=f"{r.id}-{i}") for r in pool.ROWS for i, case in enumerate(r.special)],
+)
+def test_the_kernels_for_any_library_at_special_values(row: Row, args: Any, expected: Any) -> None:
+    zeros(0)
+    found = getattr(ops, row.op).default(np.array(args[0]), *args[1:])
+    np.testing.assert_array_equal(found, expected)
 
 
 # --- options, beside PyTorch --------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ MAXIMA: list[tuple[Any, Any, dict[str, Any]]] = [
     ((1, 2, 5, 4), (1, 2, 3, 2), at((3, 2), (2, 2), ((1, 1), (0, 0)), dilation=ONE)),
     ((1, 1, 5, 5), (1, 1, 3, 3), at((2, 2), (2, 2), ((0, 1), (0, 1)), dilation=ONE)),
     ((2, 1, 6, 7), (2, 1, 6, 3), at((3, 2), (1, 2), ((2, 2), (1, 1)), dilation=(2, 3))),
+    ((4, 1, 7, 5), (4, 1, 3, 2), at((2, 2), (2, 2), dilation=(2, 1))),  # dilated windows overlap
     ((3, 3, 4), (3, 3, 4), at((1, 1), (1, 1), dilation=ONE)),
     ((0, 2, 4, 4), (0, 2, 2, 2), at((2, 2), (2, 2), dilation=ONE)),
 ]
@@ -145,6 +146,7 @@ def which(image: Any, shape: Any, given: dict[str, Any]) -> Any:
 INF, NAN = np.inf, np.nan
 QUAD = ((2, 2), (2, 2), NONE, ONE)
 TILE = ((2, 2), (1, 1), ((1, 1), (1, 1)), ONE)
+WIDE = ((2, 2), (1, 1), ((1, 1), (1, 1)), (2, 2))
 ZEROS, TOGETHER = np.zeros((1, 1), np.int64), "do not belong to windows of shape"
 COMPLEX = [(S(In((1, 2, 2), dtype="complex128"), *QUAD), NotImplementedError, "complex")]
 
@@ -168,6 +170,7 @@ ROWS = [
             (([[[1.0, 5.0], [5.0, 5.0]]], *QUAD), [[[1]]]),
             (([[[NAN, 7.0], [1.0, NAN]]], *QUAD), [[[3]]]),  # the last NaN, as in PyTorch
             (([[[-INF, -INF], [-INF, -INF]]], *TILE), [[[3, 2, 2], [1, 0, 0], [1, 0, 0]]]),
+            (([[[-INF] * 3] * 3], *WIDE), [[[3, 2, 2], [1, 0, 0], [1, 0, 0]]]),
         ],
     ),
     Row(
