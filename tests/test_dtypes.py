@@ -277,3 +277,33 @@ def test_pytorch_has_the_same_limits() -> None:
         assert repr(T.finfo(getattr(T, name))) == repr(torch.finfo(getattr(torch, name)))
     for name in ("uint8", "int8", "int16", "int32", "int64"):
         assert repr(T.iinfo(getattr(T, name))) == repr(torch.iinfo(getattr(torch, name)))
+
+
+def test_a_dtype_of_another_library_with_the_hash_of_numpys_is_not_compared_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("BY_RAW", "REAL", "INTEGERS", "NOT_COMPLEX", "COMPLEX"):
+        monkeypatch.setattr(dtypes, name, getattr(dtypes, name).copy())
+    compared = []
+
+    class Touchy:
+        def __init__(self, like: dtype) -> None:
+            self.like = like
+
+        def __hash__(self) -> int:
+            return hash(self.like.numpy)
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(self.like)
+            return False
+
+    known = [d for d in ALL if d.numpy is not None]
+    for d in known:
+        dtypes.register(Touchy(d), d)
+    compared.clear()
+    for d in known:
+        assert dtypes.of(d.numpy) is d
+        assert (d.numpy in dtypes.REAL) == d.is_floating_point
+        assert (d.numpy in dtypes.COMPLEX) == d.is_complex
+        assert (d.numpy in dtypes.NOT_COMPLEX) != d.is_complex
+    assert compared == []

@@ -77,24 +77,26 @@ ALL = (
 #: From the dtype object of an array library to ours.
 BY_RAW: dict[Any, dtype] = {}
 #: The raw dtypes of real floating point, of integers, and of both and bool: what the fast paths of ops serve.
-REAL: set[Any] = set()
-INTEGERS: set[Any] = set()
-NOT_COMPLEX: set[Any] = set()
+# Dicts as ordered sets: a library's dtype may have the hash of NumPy's, and warn when it is compared with that. In a dict,
+# NumPy's, which came first, is always found first.
+REAL: dict[Any, None] = {}
+INTEGERS: dict[Any, None] = {}
+NOT_COMPLEX: dict[Any, None] = {}
 #: The raw dtypes whose derivatives follow the conjugate convention.
-COMPLEX: set[Any] = set()
+COMPLEX: dict[Any, None] = {}
 
 
 def register(raw: Any, dt: dtype) -> None:
     """Say that the array library's dtype object `raw` means `dt`."""
     BY_RAW[raw] = dt
     if dt.category == FLOAT:
-        REAL.add(raw)
+        REAL[raw] = None
     elif dt.category == INTEGER:
-        INTEGERS.add(raw)
+        INTEGERS[raw] = None
     elif dt.category == COMPLEX_:
-        COMPLEX.add(raw)
+        COMPLEX[raw] = None
     if dt.category != COMPLEX_:
-        NOT_COMPLEX.add(raw)
+        NOT_COMPLEX[raw] = None
 
 
 for _dt in ALL:
