@@ -234,6 +234,22 @@ class NumbersPromote(FakeBackend):
 NumbersPromote.array_type.__rmul__ = lambda a, b: type(a)(np.asarray(b, np.float64) * a.values)  # type: ignore[attr-defined]
 
 
+@found_by("layout:writer")
+class ForgetsToWriteResults(FakeBackend):
+    def writer(self, kernel: Any) -> Any:
+        return lambda *args: kernel(*args[:-1])
+
+
+@found_by("layout:writer")
+class WritesBeforeItHasReadAll(FakeBackend):
+    def writer(self, kernel: Any) -> Any:
+        def write(*args: Any) -> Array:
+            args[-1].values[...] = 0  # as a kernel does that begins with `out = 0`
+            return self.setitem(args[-1], ..., kernel(*args[:-1]))
+
+        return write
+
+
 # --- required kernels -----------------------------------------------------------------------------------------
 
 
@@ -497,6 +513,40 @@ class DiesAfterFork(FakeBackend):
         return self.array_type(np.exp(x.values))
 
 
+class CompilingArray(Array):
+    """An array of the device below."""
+
+
+class CompilingBackend(FakeBackend):
+    """`device("compiling")`, without a fault: it takes the sources of elementwise kernels for Python's."""
+
+    device_type = "compiling"
+    array_type = CompilingArray
+
+    def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Any:
+        code = compile(source.partition("=")[2].strip(), name, "eval")
+
+        def kernel(*args: Any) -> Array:
+            names = dict(zip((*inputs, *params), map(unwrap, args), strict=True))
+            return self.array_type(np.asarray(eval(code, {"exp": np.exp, **names})))
+
+        return kernel
+
+
+@found_by("capability:elementwise-kernel")
+class CompilesForEqualShapes(CompilingBackend):
+    def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Any:
+        kernel = super().elementwise_kernel(name, source, inputs, params)
+
+        def by_number(x: Array, *others: Any) -> Array:  # as a kernel that knows no strides
+            wide = [
+                self.array_type(np.resize(o.values, x.shape)) if isinstance(o, Array) else o for o in others
+            ]
+            return kernel(x, *wide)
+
+        return by_number
+
+
 @found_by("capability:random")
 class SeedsAreIgnored(FakeBackend):
     def stream(self, algorithm: str, seed: int) -> Any:
@@ -523,4 +573,5 @@ class FaultyPlugin:
 
     @hookimpl
     def plugrad_backends(self) -> list[BackendSpec]:
-        return [BackendSpec(name, f"{__name__}:{cls.__name__}") for name, (cls, _, _) in FAULTS.items()]
+        faulty = [BackendSpec(name, f"{__name__}:{cls.__name__}") for name, (cls, _, _) in FAULTS.items()]
+        return [BackendSpec("compiling", f"{__name__}:CompilingBackend"), *faulty]

@@ -16,6 +16,7 @@ import plugrad as torch
 
 from ... import dtypes
 from ...backend import for_device
+from ...contract import defines
 from ...device import device as Device
 from ...errors import DeviceError
 from . import agreement
@@ -103,6 +104,26 @@ def deterministic(bench: Bench) -> None:
             first,
             "index_add once more, deterministic_index_add is true",
         )
+
+
+@check()
+def elementwise_kernel(bench: Bench) -> None:
+    """Where the backend compiles statements, they compute what they say, on arrays that broadcast and in every float dtype."""
+    b = bench.backend
+    if not defines(b, "elementwise_kernel"):
+        raise Skip("the backend compiles no sources of elementwise kernels")
+    source = "y = a * x / (1 + exp(-z))"
+    kernel = b.elementwise_kernel("kit::swish", source, ("x", "z"), ("a",))
+    rng = bench.rng("elementwise_kernel")
+    for dt in bench.numpy_dtypes("f"):
+        for one, two in (((2, 3), (3,)), ((), (2,)), ((0, 2), (2,)), ((1000,), (1000,))):
+            x, z = rng.standard_normal(one).astype(dt), rng.standard_normal(two).astype(dt)
+            x, z = np.asarray(x), np.asarray(z)
+            want = (1.5 * x.astype("d") / (1 + np.exp(-z.astype("d")))).astype(dt)
+            what = f"elementwise_kernel({source!r}) of {agreement.describe(x)} and {agreement.describe(z)}"
+            raws = [bench.put(x), bench.put(z)]
+            bench.check(kernel(*raws, 1.5), want, what, agreement.RTOL[dt.char], 1e-6)
+            bench.unchanged(raws, [x, z], what)
 
 
 # --- random numbers -----------------------------------------------------------------------------------------

@@ -248,3 +248,23 @@ def results_stay(bench: Bench) -> None:
         agreement.values(
             bench.get(result), before, f"after another call of {name}, the result of the first one"
         )
+
+
+@check()
+def writer(bench: Bench) -> None:
+    """`writer` makes a kernel write its result into an array, which may be one of the operands."""
+    b = bench.backend
+    x, y = numbers((2, 3)), numbers((2, 3)) * 10
+    for name, want in (("add", x + y), ("multiply", x * y), ("subtract", x - y)):
+        raws, out = [bench.put(x), bench.put(y)], b.zeros((2, 3), dtypes.float32)
+        write = b.writer(getattr(b, name))
+        result = write(*raws, out)
+        bench.check(result, want, f"writer({name})(x, y, out)")
+        bench.unchanged(raws, [x, y], f"writer({name})(x, y, out)")
+        if b.inplace:
+            bench.check(out, want, f"after writer({name})(x, y, out), out")
+        for i in (0, 1):
+            raws = [bench.put(x), bench.put(y)]
+            bench.check(
+                write(*raws, raws[i]), want, f"writer({name})(x, y, {'xy'[i]}), which writes into an operand"
+            )
