@@ -12,20 +12,7 @@ import pytest
 
 from plugrad.cli import main, new
 
-from .commands import runner
-from .sites import BANANA, fresh_site, plugin
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A site with plugrad's own plugin in it."""
-    yield from fresh_site(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(site, monkeypatch):
-    """Runs a command line over the plugins of the site."""
-    return runner(site, monkeypatch)
+from ..sites import BANANA, plugin
 
 
 def installed(package: Path, place: Path) -> dict[str, str]:
