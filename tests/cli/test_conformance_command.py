@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from plugrad.plugins import BackendSpec, hookimpl, register
+
 from .commands import WRONG, backend
 
 
@@ -38,6 +40,17 @@ def test_conformance_of_a_wrong_device(run, site):
     assert "\nfailed: layout:round-trip-float32: " in text
     assert "\n  reproduce: python" in text
     assert " failed" in text.splitlines()[-1]
+
+
+def test_conformance_of_a_device_that_only_this_process_knows(run):
+    class Plugin:
+        @hookimpl
+        def plugrad_backends(self):
+            return [BackendSpec("fake", "tests.fake_backend:FakeBackend")]
+
+    register(Plugin())
+    code, data = run("conformance fake --json --only primitive:exp")
+    assert (code, data["counts"]) == (0, {"passed": 1})
 
 
 @pytest.mark.parametrize(

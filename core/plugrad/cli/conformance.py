@@ -10,7 +10,7 @@ from typing import Any
 
 from . import command
 from .answer import Answer, CommandError, Table
-from .inventory import read_plugins
+from .inventory import devices_by_hand, read_plugins
 
 
 def add(commands: Any) -> None:
@@ -35,9 +35,9 @@ def prove(args: argparse.Namespace) -> Answer:
     from ..plugins import find_backend
     from ..testing import conformance
 
-    read_plugins()  # which warns of none
+    records = read_plugins()  # which warns of none
     try:
-        find_backend(device(args.device).type)  # else every check would say that there is none
+        spec = find_backend(device(args.device).type)  # else every check would say that there is none
     except RuntimeError as error:
         raise CommandError(str(error)) from error
     try:
@@ -46,6 +46,7 @@ def prove(args: argparse.Namespace) -> Answer:
             "full" if args.full else None,
             only=args.only,
             seed=args.seed,
+            isolated=spec.device_type not in devices_by_hand(records),
             progress=_progress() if sys.stderr.isatty() else None,
         )
     except ValueError as error:  # an argument that means nothing to the kit
