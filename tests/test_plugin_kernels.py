@@ -88,6 +88,28 @@ def test_a_second_entry_point_of_the_same_package_counts_as_its_own(site):
     assert sys.modules["fruit_cpu"].calls == ["half"]
 
 
+@pytest.mark.parametrize("op", ["fruit::half", "leaky_relu"])
+def test_the_devices_own_package_brings_kernels(site, op):
+    both = "BackendSpec('minimal', 'tests.fake_backend:MinimalBackend')"
+    hook = f"@hookimpl\ndef plugrad_backends(): return [{both}]\n" + offers(
+        f"KernelSpec('{op}', 'minimal', 'dev:seven')"
+    )
+    seven = "def seven(x, *rest): return x * 0 + 7"
+    site.stranger("device", HEAD.replace("import ", "import BackendSpec, ") + hook, dev=seven)
+    kernel = (
+        "KernelSpec('fruit::half', 'minimal', 'fruit_cpu:half')"  # of the op's package, which comes second
+    )
+    site.stranger(
+        "fruit",
+        HEAD + OPS_HOOK + offers(kernel),
+        fruit_ops=FRUIT.format(default="default=lambda x: x / 2"),
+        fruit_cpu=counting("x / 2"),
+    )
+    f = ops.fruit.half if op == "fruit::half" else torch.nn.functional.leaky_relu
+    assert f(torch.tensor([2.0], device="minimal")).tolist() == [7.0]
+    assert f(torch.tensor([2.0])).tolist() == ([1.0] if op == "fruit::half" else [2.0])
+
+
 def test_another_package_does_not_change_numbers(site):
     site.stranger("fruit", HEAD + OPS_HOOK, fruit_ops=FRUIT.format(default="default=lambda x: x / 2"))
     specs = "KernelSpec('fruit::half', 'cpu', 'fast_ops:half')", "KernelSpec('exp', 'cpu', 'fast_ops:exp')"

@@ -1,9 +1,9 @@
 """Where the kernel of an op comes from on a device; asked once for each op and array type, at the first call.
 
 In this order: the kernel of a vendor that the user chose by `plugrad.use_kernels` ("plugin"), the backend's own member
-of the op's name ("native"), the kernel that the op's own package offers ("plugin"), what the op itself or `composites`
-makes of the required members ("composite"), a kernel that a plugin offers where there is none of these ("plugin"), and
-NumPy on the host ("host"), which the user must allow by `fallback`.
+of the op's name ("native"), the kernel that the package of the device or of the op offers ("plugin"), what the op itself
+or `composites` makes of the required members ("composite"), a kernel that a plugin offers where there is none of these
+("plugin"), and NumPy on the host ("host"), which the user must allow by `fallback`.
 """
 
 from __future__ import annotations
@@ -60,12 +60,11 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
             return _loaded(kernels[key]), "plugin"
     if defines(backend, op.name):
         return getattr(backend, op.name), "native"
-    if "::" in op.name:
-        from .plugins.choice import own_kernel
+    from .plugins.choice import own_kernel, sole_kernel
 
-        own = own_kernel(plugins.installed(), *key)
-        if own is not None:
-            return _loaded(own), "plugin"
+    own = own_kernel(plugins.installed(), *key)
+    if own is not None:
+        return _loaded(own), "plugin"
     if op.kernel_for is not None:
         made = op.kernel_for(backend)
         if made is not None:
@@ -77,8 +76,6 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     composite = getattr(backend, op.name, None)
     if composite is not None and op.name not in REQUIRED:
         return composite, "composite"
-    from .plugins.choice import sole_kernel
-
     sole = sole_kernel(plugins.installed(), *key)
     if sole is not None:
         return _loaded(sole), "plugin"

@@ -1,7 +1,8 @@
 """Which of the plugins' kernels serve an operator on a device: rules that keep an installed package from changing numbers.
 
-A kernel of the operator's own package is used beside it. Any other one is used where the device would have none, if
-it is the only one; where it would replace a kernel, only when its vendor was chosen by `plugrad.use_kernels`.
+A kernel that the device's own package offers is as good as a member of its backend, and one of the operator's own package
+is used beside the operator. Any other one is used where the device would have none, if it is the only one; where it would
+replace a kernel, only when its vendor was chosen by `plugrad.use_kernels`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,35 @@ import re
 from ..errors import DeviceError, PluginError
 from .loader import PluginRecord
 from .registry import BY_HAND, STAGES, Registry
-from .specs import KernelSpec, OpSpec
+from .specs import RESERVED_DEVICES, BackendSpec, KernelSpec, OpSpec
 
 Offer = tuple[KernelSpec, PluginRecord]
 
 
 def own_kernel(registry: Registry, op: str, device_type: str) -> KernelSpec | None:
-    """The kernel that the package which offers the operator offers beside it; None where it has none, or several."""
-    for stage in STAGES:
+    """The kernel of the package that offers the device, else of the one that offers the operator.
+
+    None where they offer none, or several.
+    """
+    builtin = ("own",) if device_type in RESERVED_DEVICES else STAGES
+    return _beside(registry, builtin, BackendSpec, "device_type", device_type, op, device_type) or (
+        _beside(registry, STAGES, OpSpec, "name", op, op, device_type) if "::" in op else None
+    )
+
+
+def _beside(
+    registry: Registry,
+    stages: tuple[str, ...],
+    kind: type[BackendSpec] | type[OpSpec],
+    field: str,
+    value: str,
+    op: str,
+    device_type: str,
+) -> KernelSpec | None:
+    """The one kernel of the one package that offers what has this value in a field."""
+    for stage in stages:
         records = registry.read(stage)
-        sources = {_source(r) for r in records for spec in r.offered(OpSpec) if spec.name == op}
+        sources = {_source(r) for r in records for s in r.offered(kind) if getattr(s, field) == value}
         if sources:
             found = [spec for spec, r in _offers(records, op, device_type) if _source(r) in sources]
             return found[0] if len(found) == len(sources) == 1 else None
