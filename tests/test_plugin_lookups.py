@@ -252,6 +252,20 @@ def test_a_listener_that_fails_is_reported_once_and_harms_nobody(site):
 # ---- strictness
 
 
+def test_a_strict_listener_raises(site, monkeypatch):
+    monkeypatch.setenv("PLUGRAD_STRICT_PLUGINS", "1")
+
+    class Deaf:
+        @hookimpl
+        def plugrad_registered(self):
+            raise OSError("no ears")
+
+    with pytest.raises(
+        PluginError, match=r"plugin 'Deaf' .*: its plugrad_registered, told of .* failed: OSError: no"
+    ):
+        site.registry().register(Deaf())
+
+
 @pytest.mark.parametrize(
     "source", ["raise OSError('no driver')", plugin('BackendSpec("x", "a:B", api=(9, 0))')]
 )
