@@ -114,7 +114,34 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "nothing differentiable": lambda x: x > 0,
     "its own backward": lambda x: (x * x).sum().backward(),
     "a Function": lambda x: Cube.apply(x),
+    "a recorded write": lambda x: written(x),
+    "a checkpoint": lambda x: torch.utils.checkpoint.checkpoint(
+        lambda v: v.exp().sin(), x, use_reentrant=False
+    ),
+    "hooks of saved values": lambda x: packed(x),
+    "anomaly mode": lambda x: torch.autograd.detect_anomaly(check_nan=True)(lambda v: v.exp().sin())(x),
+    "a hessian": lambda x: torch.func.hessian(lambda v: v.sin().sum())(x),
+    "a view written under no_grad": lambda x: written_below(x),
 }
+
+
+def written(x: Any) -> Any:
+    y = x * 2
+    y[0] = x[1].exp()
+    y[:, 1] += 1
+    return y.sin()
+
+
+def written_below(x: Any) -> Any:
+    y = x.detach() * 2
+    with torch.no_grad():
+        y[0].mul_(3)
+    return y * x
+
+
+def packed(x: Any) -> Any:
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach() * 1, lambda t: t):
+        return x.exp().sin()
 
 
 class Cube(torch.autograd.Function):
@@ -289,4 +316,4 @@ def test_a_wrong_sum_of_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Array, "__add__", lambda a, b: Array(right(a, b).values + np.float32(1)))
     first = compare(lambda x: (lambda h: (h.exp() * h.sin()).sum())(x * 2), BOTH, X).first
     assert first is not None and (first.kind, first.op) == ("arriving", "multiply")
-    assert "their sum is wrong" in str(first)
+    assert "their sum, a hook, or the derivative of a write" in str(first)

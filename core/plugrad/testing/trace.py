@@ -194,7 +194,10 @@ class Trace:
                     continue
                 what = f"the gradient that it passes to {_operand(op.name, k)} differs, and what arrives at it agrees"
                 if kind == "arriving":
-                    what = "the gradient that arrives differs, and what the ops after it passed on agrees: their sum is wrong"
+                    what = (
+                        "the gradient that arrives differs, and what the ops after it passed on agrees: their sum, a hook, or "
+                        "the derivative of a write"
+                    )
                 if d is None:
                     what += f": {'none' if a is None else 'one'}, expected {'none' if b is None else 'one'}"
                 self.found = Divergence(kind, self, what, op, d, backward=True)  # type: ignore[arg-type]

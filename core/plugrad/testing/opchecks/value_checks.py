@@ -145,7 +145,8 @@ def check_formulas(case: Case, options: dict[str, Any]) -> str | None:
         ):
             formula = op.saves.formulas[name]
             known = {"g": y, "y": y, **dict(zip(op.inputs, operands)), **dict(zip(op.params, values))}
-            given = [_read(known[n], n in formula.metadata and n not in op.params) for n in formula.names]
+            forms = formula.metadata - {"g", *op.params}
+            given = [_read(known[n], n in forms) for n in formula.names]
             with attempt(f"the formula of {name!r}, given {what},"):
                 result = run(formula.fn, *given)  # the output may serve as a cotangent
             for g in results(result) if op.variadic else [result]:
