@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,25 @@ X = torch.tensor([[0.5, -1.25, 0.75], [1.5, -0.25, 1.0]], requires_grad=True)
 
 
 @pytest.fixture
-def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def spoil(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Let the kernel of an op on "fake" return something else than it did."""
+    backend, ops = enter("fake"), list[Any]()
 
     def spoiled(name: str, change: Callable[[np.ndarray], Any] = lambda y: y + y.dtype.type(0.5)) -> None:
         op: Any = OPS[name]
         right = op.kernel(Array)
-        monkeypatch.setitem(op.kernels, Array, lambda *args: Array(change(right(*args).values)))
-        op.writers.pop(Array, None)
+        monkeypatch.setattr(backend, name, lambda *args: Array(change(right(*args).values)), raising=False)
+        ops.append(op)
+        forget()
 
-    return spoiled
+    def forget() -> None:
+        for op in ops:
+            op.kernels.pop(Array, None)
+            op.writers.pop(Array, None)
+
+    yield spoiled
+    monkeypatch.undo()
+    forget()
 
 
 def line_of(fn: Callable[..., Any], text: str) -> int:
