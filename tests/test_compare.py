@@ -129,6 +129,7 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     ),
     "hooks of saved values": lambda x: packed(x),
     "anomaly mode": lambda x: torch.autograd.detect_anomaly(check_nan=True)(lambda v: v.exp().sin())(x),
+    "moves": lambda x: (x.cpu() * 2).to(x.device).exp(),
     "a hessian": lambda x: torch.func.hessian(lambda v: v.sin().sum())(x),
     "a view written under no_grad": lambda x: written_below(x),
 }

@@ -61,6 +61,8 @@ class Trace:
         """An op or a Function was called on tensors: the watcher of `modes`."""
         if self.found is not None or any(_is_transform(y) for y in outputs):
             return  # the ops on what is in an array of a transform are seen themselves
+        if op is OPS.get("to_device"):
+            return  # which only some devices need
         step = Step(
             len(self.steps),
             op.name if isinstance(op, Op) else op.__name__,
