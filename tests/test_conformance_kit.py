@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from plugrad.testing import Report, Result, conformance
@@ -19,7 +20,6 @@ from plugrad.testing.kit.checks import LAYERS, STANDS_ON
 from plugrad.testing.kit.suite import checks
 from tests.test_conformance_mutations import PLUGINS
 
-np = pytest.importorskip("numpy")
 HERE = Path(__file__).parent.parent
 
 
