@@ -35,7 +35,8 @@ class fallback:
     """Say what happens when a device lacks an op: "error", the default, "warn" once an op, or "allow".
 
     Allowed, the operands are copied to the host, NumPy computes, and the result is copied back: right, and slow. As a
-    context manager it holds inside the block. Applies to the process; `plugrad plugins doctor` lists the counts.
+    context manager it holds inside the block. Applies to the process, and so do the counts, `plugrad.kernels.fallbacks`, which
+    the doctor lists where it runs in that process: `plugrad.cli.main(["doctor"])`.
     """
 
     def __init__(self, policy: Policy) -> None:
