@@ -17,13 +17,7 @@ INTEGERS = "for integers the kernel computes float64; PyTorch refuses them"
 EXCUSED: dict[str, dict[str, str]] = {
     **{name: {"vmap": SHAPES} for name in ("nonzero", "argwhere", "unique")},
     "bincount": {"vmap": SHAPES, "empty": "PyTorch forgets the dtype of weights where there are no elements, too"},
-    **{
-        name: {"broadcasting": BROADCASTS}
-        for name in (
-            "mse_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-            "index_add",
-        )
-    },
+    "index_add": {"broadcasting": BROADCASTS},
     **{
         name: {"dtypes": INTEGERS}
         for name in ("leaky_relu", "hardtanh", "elu", "softplus", "logsigmoid", "silu", "gelu")

@@ -27,7 +27,16 @@ def _each(g: Any, x: Any, reduction: str) -> Any:
     return g / max(math.prod(x.shape), 1) if reduction == "mean" else g
 
 
+def _check_shapes(asked: str, x: Any, target: Any) -> None:
+    """Raise for operands that would broadcast: the formulas count the elements of `x`."""
+    if x.shape != target.shape:
+        raise RuntimeError(
+            f"{asked}: expected operands of one shape, but got {list(x.shape)} and {list(target.shape)}: broadcast them first"
+        )
+
+
 def _mse(x: Any, target: Any, reduction: str) -> Any:
+    _check_shapes("mse_loss", x, target)
     difference = x - target
     return reduced(difference * difference, reduction)
 
@@ -49,6 +58,7 @@ def _check_real(asked: str, *operands: Any) -> None:
 
 def _huber(x: Any, target: Any, reduction: str, delta: float) -> Any:
     _check_real("huber_loss or smooth_l1_loss", x, target)
+    _check_shapes("huber_loss or smooth_l1_loss", x, target)
     distance = abs_(x - target)
     losses = where(distance < delta, 0.5 * (distance * distance), delta * (distance - 0.5 * delta))
     return reduced(losses, reduction)
@@ -75,6 +85,7 @@ smooth_l1_loss = operator(
 
 def _bce(x: Any, target: Any, reduction: str) -> Any:
     _check_real("binary_cross_entropy", x, target)
+    _check_shapes("binary_cross_entropy", x, target)
     # Logarithms below -100 count as -100, so that a confident mistake costs a finite loss.
     losses = (target - 1) * maximum(log1p(-x), -100.0) - target * maximum(log(x), -100.0)
     return reduced(losses, reduction)
@@ -89,6 +100,7 @@ binary_cross_entropy = operator(
 
 def _bce_with_logits(x: Any, target: Any, reduction: str) -> Any:
     _check_real("binary_cross_entropy_with_logits", x, target)
+    _check_shapes("binary_cross_entropy_with_logits", x, target)
     return reduced((1 - target) * x - minimum(x, 0.0) + log1p(exp(-abs_(x))), reduction)
 
 

@@ -321,7 +321,11 @@ def loss(c: Call) -> Any:
     """The losses of all elements, then the reduction of each element of the batch."""
     ndim = max(c.ndim(0), c.ndim(1))
     params = [("none" if n == "reduction" else p) for n, p in zip(c.params, c.lowered(), strict=True)]
-    losses = c.op.call(c.aligned(0, ndim), c.aligned(1, ndim), *params)
+    x, target = c.aligned(0, ndim), c.aligned(1, ndim)
+    if x.shape != target.shape:  # one of the two is the same for the whole batch
+        shape = (c.size, *(x.shape if len(x.shape) == ndim else x.shape[1:]))
+        x, target = (OPS["broadcast_to"].call(t, shape) for t in (x, target))
+    losses = c.op.call(x, target, *params)
     return _reduced(losses, c.params["reduction"])
 
 
