@@ -9,7 +9,7 @@ import numpy as np
 
 from .row import In, Row, S
 
-CHANCE = {"low": 0.05, "high": 0.95}
+CHANCE: dict[str, Any] = {"low": 0.05, "high": 0.95}
 
 
 def reduced(losses: Any, reduction: str) -> Any:
