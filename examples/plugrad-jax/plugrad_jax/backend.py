@@ -29,9 +29,6 @@ class JaxBackend(ArrayAPIBackend):
     def complex(self, a, b):
         return jax.lax.complex(*jnp.broadcast_arrays(a, b))
 
-    def sign(self, x):
-        return jnp.sign(x) + 0  # of -0.0 it is -0.0
-
     def index_get(self, x, key):
         return x[key]
 
