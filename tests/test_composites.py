@@ -89,6 +89,34 @@ def compare(found: Any, expected: Any, dtype: str) -> None:
         np.testing.assert_allclose(y.detach()._host(), want.detach().numpy(), tolerance, tolerance)
 
 
+def test_extreme_values() -> None:
+    inf = float("inf")
+
+    def calculate(device: str) -> list[torch.Tensor]:
+        least = torch.tensor([-128, 100, -7], dtype=torch.int8, device=device)
+        x = torch.tensor([inf, -inf, 5.0, -7.5], device=device)
+        rows = torch.tensor([[inf, 1.0, 2.0], [-inf, -inf, -inf], [-inf, 0.0, 0.0]], device=device)
+        return [
+            *(torch.fmod(least, n) for n in (7, -7, -128)),
+            *(torch.div(least, n, rounding_mode="trunc") for n in (3, -7, -128)),
+            torch.fmod(x[:, None], x),
+            torch.acosh(torch.tensor([-2.0, -88.0, -1e4, -1e8, -inf, 0.5, 1.0, inf], device=device)),
+            torch.softmax(rows, 1),
+            torch.log_softmax(rows, 1),
+        ]
+
+    for found, expected in zip(calculate("minimal"), calculate("cpu"), strict=True):
+        np.testing.assert_array_equal(found.tolist(), expected.tolist())
+
+
+def test_a_number_is_sorted_on_every_device() -> None:
+    x = torch.tensor(2.5, device="minimal", requires_grad=True)
+    for values, indices in (x.sort(), x.topk(1), x.median(0), x.kthvalue(1)):
+        assert (values.item(), values.shape, indices.item()) == (2.5, (), 0)
+    x.sort()[0].backward()
+    assert x.grad.item() == 1.0
+
+
 # --- the host, only where it is allowed ---------------------------------------------------------------------
 
 

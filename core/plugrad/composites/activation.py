@@ -42,8 +42,5 @@ class ActivationComposites:
         return z - self.log(self.sum(self.exp(z), axis, True))
 
     def _shift(self: Any, x: Any, axis: tuple[int, ...]) -> Any:
-        """The largest element, or 0 where it is infinite or there is none."""
-        if 0 in x.shape:
-            return 0.0
-        largest = self.max(x, axis, True)
-        return self.where(self.abs(largest) < math.inf, largest, 0.0)
+        """The largest element, of which infinity makes everything NaN; 0 where there is none."""
+        return 0.0 if 0 in x.shape else self.max(x, axis, True)

@@ -190,8 +190,11 @@ class ElementwiseComposites:
     def fmod(self: Any, a: Any, b: Any) -> Any:
         self._check_divisor(a, b)
         a, b = self._both(a, b, _array(a, b))
+        if category(a) != dtypes.FLOAT:  # the least integer has no absolute value
+            rest = a % b
+            return self.where((rest != 0) & ((a < 0) != (b < 0)), rest - b, rest)
         size = self.abs(a) % self.abs(b)
-        size = self.where(self.abs(b) == math.inf, self.abs(a), size) if category(a) == dtypes.FLOAT else size
+        size = self.where((self.abs(b) == math.inf) & (self.abs(a) < math.inf), self.abs(a), size)
         return self.where(a < 0, -size, size)
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -328,7 +331,8 @@ class ElementwiseComposites:
     def acosh(self: Any, x: Any) -> Any:
         large = x > 1e4
         t = self.where(large, 2.0, x) - 1
-        return self.where(large, self.log(x) + math.log(2), self.log1p(t + self.sqrt(2 * t + t * t)))
+        y = self.where(large, self.log(x) + math.log(2), self.log1p(t + self.sqrt(2 * t + t * t)))
+        return self.where(x < 1, math.nan, y)  # the root of large squares rounds to -t
 
     @_of_reals
     def atanh(self: Any, x: Any) -> Any:

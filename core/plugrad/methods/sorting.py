@@ -114,7 +114,7 @@ def _ordered(x: Any, op: Any, indices: Any, dim: int) -> Any:
     """The elements of `x` at `indices` along `dim`; a 0-d tensor counts as 1-d."""
     if x._raw.shape:
         return op.call(x, indices._raw, ops.axes.one(dim, x.ndim, op.name))
-    return op.call(x.reshape(1), indices._raw.reshape(-1), 0).reshape(indices.shape)
+    return op.call(x.reshape(1), indices.reshape(-1)._raw, 0).reshape(indices.shape)
 
 
 def _check_real(x: Any, asked: str) -> None:
