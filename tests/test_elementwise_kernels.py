@@ -355,3 +355,8 @@ def test_the_functions_of_sources_are_computed(name, function):
     assert found is not None and math.isfinite(found)
     if known is not None:
         assert found == pytest.approx(float(known(*arguments)))
+
+
+def test_a_variable_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="gives 't' no value: write 'float t = …'"):
+        torch.elementwise_kernel("test::no_value", source="float t; y = x", numpy=lambda x: x * 1)

@@ -45,6 +45,8 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
         if kind == "name" and text == "float":
             continue
         if kind == "name" and before == "float":
+            if after != "=":
+                raise ValueError(f"{what}: the source gives {text!r} no value: write 'float {text} = …'")
             known.add(text)  # a variable of the source's own
         elif kind == "name" and after == "(":
             if text not in FUNCTIONS:
