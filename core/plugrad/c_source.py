@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from typing import Any
@@ -30,6 +31,53 @@ _CURES = {
     "/*": "leave comments out",
 }
 
+#: Words that are no names in C.
+_KEYWORDS = frozenset(
+    (
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "for",
+    )
+    + (
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+    )
+    + (
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "half",
+        "bool",
+        "kernel",
+        "global",
+    )
+)
+
 Token = tuple[str, str]  # its kind and text
 
 
@@ -43,10 +91,16 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
     for i, (kind, text) in enumerate(tokens):
         before, after = ([*tokens, ("", "")][j][1] for j in (i - 1 if i else len(tokens), i + 1))
         if kind == "name" and text == "float":
+            if after == "(":
+                raise ValueError(f"{what}: the source converts by float(…), which is not C: write 1.0 * …")
             continue
         if kind == "name" and before == "float":
             if after != "=":
                 raise ValueError(f"{what}: the source gives {text!r} no value: write 'float {text} = …'")
+            if text in _KEYWORDS:
+                raise ValueError(
+                    f"{what}: the source calls a variable {text!r}, which is a word of C: choose another name"
+                )
             known.add(text)  # a variable of the source's own
         elif kind == "name" and after == "(":
             if text not in FUNCTIONS:
@@ -75,12 +129,42 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
     if not assigned and [text for _, text in tokens[statement : statement + 2]] != ["y", "="]:
         raise ValueError(f"{what}: the source {source!r} assigns nothing to y: write 'y = …'")
     try:
-        compile(_program(tokens), what, "exec")
+        tree = ast.parse(_program(tokens))
     except SyntaxError as error:
         raise ValueError(
             f"{what}: the source {source!r} is no list of statements in C: {error.msg}"
         ) from None
+    for node in ast.walk(tree):
+        reason = _otherwise_in_c(node)
+        if reason:
+            raise ValueError(f"{what}: the source {source!r} {reason}")
     return tokens
+
+
+def _otherwise_in_c(node: ast.AST) -> str:
+    """Why an expression would mean something else in C than here; empty where it does not."""
+    if isinstance(node, ast.Compare) and len(node.ops) > 1:
+        return "compares in a chain, which C takes from the left: write 'a < b && b < c'"
+    if isinstance(node, ast.BoolOp) and not all(
+        isinstance(part, (ast.Compare, ast.BoolOp, ast.UnaryOp)) for part in node.values
+    ):
+        return "takes a number for true or false, which gives 0 or 1 in C: write 'x != 0.0 && …'"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_integer(node):
+        return "divides integers, which C rounds towards 0: write 1.0 for 1"
+    return ""
+
+
+def _is_integer(node: ast.AST) -> bool:
+    """Whether an expression is an integer in C: made of integers, or of comparisons."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int)
+    if isinstance(node, ast.BinOp):
+        return _is_integer(node.left) and _is_integer(node.right)
+    if isinstance(node, ast.IfExp):
+        return _is_integer(node.body) and _is_integer(node.orelse)
+    return isinstance(node, (ast.Compare, ast.BoolOp)) or (
+        isinstance(node, ast.UnaryOp) and _is_integer(node.operand)
+    )
 
 
 def value(tokens: list[Token], point: dict[str, float]) -> float | None:
