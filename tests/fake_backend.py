@@ -178,6 +178,7 @@ class FakePlugin:
         return [
             BackendSpec("fake", f"{here}:FakeBackend", array_types=(f"{here}:Array",)),
             BackendSpec("minimal", f"{here}:MinimalBackend", array_types=(f"{here}:MinimalArray",)),
+            BackendSpec("fusing", "tests.fusing_backend:FusingBackend"),
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from . import plugins
@@ -16,6 +17,8 @@ __all__ = ["BY_ARRAY", "UNWRITABLE", "Backend", "as_array", "for_array", "for_de
 UNWRITABLE: set[type] = set()
 #: From the type of a raw array to the backend that serves it.
 BY_ARRAY: dict[type, Backend] = {}
+#: Functions that are told of each backend that is entered.
+ON_ENTER: list[Callable[[Backend], None]] = []
 _by_device: dict[tuple[str, int | None], Backend] = {}
 _lock = threading.RLock()
 
@@ -40,7 +43,7 @@ def for_device(device_type: str, index: int | None = None) -> Backend:
         with _lock:
             if (device_type, index) not in _by_device:
                 cls: Any = plugins.load(spec)
-                _by_device[device_type, index] = _enter(_checked(cls, device_type, index))
+                _by_device[device_type, index] = enter(_checked(cls, device_type, index))
         return _by_device[device_type, index]
 
 
@@ -65,7 +68,8 @@ def _checked(cls: Any, device_type: str, index: int | None) -> Backend:
     return backend
 
 
-def _enter(backend: Backend) -> Backend:
+def enter(backend: Backend) -> Backend:
+    """Let a backend serve its types of arrays; returns it. Raises DeviceError where one belongs to another backend."""
     for array_type in (backend.array_type, *backend.scalar_types):
         owner = BY_ARRAY.setdefault(array_type, backend)
         if type(owner) is not type(backend):
@@ -75,6 +79,8 @@ def _enter(backend: Backend) -> Backend:
             )
     if not backend.inplace:
         UNWRITABLE.add(backend.array_type)
+    for told in ON_ENTER:
+        told(backend)
     return backend
 
 

@@ -23,7 +23,7 @@ import dis
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from . import quiet
+from . import fusion, quiet
 from .backend import BY_ARRAY, as_array
 from .dtypes import BY_RAW, INTEGERS, NOT_COMPLEX, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _METADATA = frozenset(("shape", "dtype", "ndim"))
 _IDENTITY = (lambda g: g).__code__.co_code
+_STEPS = ("BINARY_", "UNARY_", "COMPARE_", "CALL")
 
 
 def metadata_only(code: CodeType) -> set[str]:
@@ -66,6 +67,11 @@ class Formula:
         self.names = code.co_varnames[: code.co_argcount]
         self.metadata = metadata_only(code)
         self.is_identity = self.names == ("g",) and code.co_code == _IDENTITY
+
+    @property
+    def steps(self) -> int:
+        """How many operators and calls there are in it."""
+        return sum(i.opname.startswith(_STEPS) for i in dis.get_instructions(self.fn.__code__))
 
 
 def on_raw_arrays(formula: Any) -> Any:
@@ -235,11 +241,27 @@ def release(n):
 """
     define(source, namespace, f"backward of {op.name}")
     members = {name: namespace[name] for name in ("backward", "consume", "backward_recorded", "release")}
+    if fusion.wanted:
+        fuse_formulas(op, namespace)
     doc = f"The node that `{op.name}` records."
     kept = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
     return type(
         op.node_name, (Node,), {"__slots__": kept, "__doc__": doc, "saves": large, "op": op, **members}
     )
+
+
+def fuse_formulas(op: Op, namespace: dict[str, Any]) -> None:
+    """Let the backward in `namespace` run each formula of an elementwise op as one kernel, where a device makes one."""
+    for i, name in enumerate(op.inputs if op.broadcasts else ()):
+        formula, kinds = op.saves.formulas.get(name), [k for _, k in op.saves.arguments.get(name, ())]
+        arrays = sum(k in ("g", "input", "y") for k in kinds)
+        if formula is None or formula.steps < 2 or kinds[0] != "g":
+            continue
+        if all(k in ("g", "input", "y") for k in kinds[:arrays]) and all(
+            k == "param" for k in kinds[arrays:]
+        ):
+            plain = namespace[f"r{i}"]
+            namespace[f"r{i}"] = fusion.dispatched(f"{op.python_name}_vjp_{name}", formula.fn, arrays, plain)
 
 
 def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:

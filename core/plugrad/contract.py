@@ -356,6 +356,24 @@ class Backend:
         """
         return lambda *args: self.setitem(args[-1], ..., kernel(*args[:-1]))
 
+    def fused(self, name: str, function: Any, inputs: int) -> Any:
+        """One kernel of a function that computes element by element in several steps; None, the default: there is none.
+
+        `function` takes `inputs` operands by position, arrays that broadcast and Python numbers (at least one is an array),
+        then parameters (numbers, str, bool, None). It computes with `plugrad.ops`, Python's operators and members of the
+        backend of the arrays that it is given: so it can be traced, with arrays of a type of the backend's own making whose
+        own backend was made known by `plugrad.backend.enter`. It returns one array, or a tuple of them.
+
+        The kernel is called with the same arguments: `kernel(*operands, *parameters, out=None)`. `out` is an array of the
+        result's shape and dtype, a tuple of them where `function` returns one, to write the results into; they may be among the
+        operands. The kernel returns the arrays that hold the results, as `setitem` does. Numbers among the operands differ
+        from call to call (a learning rate), parameters hardly ever do. For arguments that the kernel cannot take (a mixture
+        of dtypes, a function that looks at values), it calls `function`, which computes op by op, and obeys `out` itself.
+
+        Asked once for each function, at its first use. What raises here counts as None.
+        """
+        return None
+
     def stream(self, algorithm: str, seed: int) -> Any:
         """A stream of random numbers: "mt19937" (PyTorch's on the CPU) or "philox" (equal bits everywhere).
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
-from . import plugins
+from . import fusion, plugins
 from .contract import REQUIRED, Backend, defines
 from .errors import DeviceError, PluginError
 
@@ -72,11 +72,13 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
             return made, "native"
     if hasattr(op.default, "kernels"):  # another op, whose kernel serves for this one, too
         return find(op.default, backend)
+    one_kernel = op.kind == "elementwise" and not op.view  # of which a device may make one
     if op.default is not None:
-        return op.default, "composite"
+        made = fusion.fused(backend, op.python_name, op.default, len(op.inputs)) if one_kernel else None
+        return made or op.default, "composite"
     composite = getattr(backend, op.name, None)
     if composite is not None and op.name not in REQUIRED:
-        return composite, "composite"
+        return fusion.composite(backend, op.name, len(op.inputs)) if one_kernel else composite, "composite"
     sole = sole_kernel(plugins.installed(), *key)
     if sole is not None:
         return _loaded(sole), "plugin"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from . import anomaly, codegen, dtypes, kernels, levels, nan_safety, plugins, quiet, saved
+from . import anomaly, codegen, dtypes, fusion, kernels, levels, nan_safety, plugins, quiet, saved
 from . import backend as backends
 from .errors import DeviceError, NoDerivativeError, PluginError
 from .graph import Meta, Node, Port, Variable, follow, made, wrap
@@ -479,6 +479,18 @@ def forget_kernels() -> None:
 
 
 plugins.ON_REGISTER.append(forget_kernels)
+
+
+def _fuse_formulas(backend: backends.Backend) -> None:
+    """Once there is a backend that fuses: let nodes that were generated before look for its kernels, too."""
+    if not fusion.wanted and backends.defines(backend, "fused"):
+        fusion.wanted = True
+        for op in list(OPS.values()):
+            if isinstance(op, Op) and "node" in vars(op):
+                codegen.fuse_formulas(op, op.node.backward.__globals__)
+
+
+backends.ON_ENTER.append(_fuse_formulas)
 
 
 def _run(kernel: Callable[..., Any], *args: Any) -> Any:

@@ -1,0 +1,60 @@
+"""Functions of elementwise kernels, each as one kernel, where a backend has the member `fused`.
+
+Three kinds of functions are handed to it: what an elementwise op is composed of where the device lacks it, the formulas of
+derivatives that take more than one step, and the updates of optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .backend import BY_ARRAY
+from .contract import Backend, defines
+
+Kernel = Callable[..., Any]
+
+#: Whether a backend was entered that has a `fused`: formulas are not looked at before.
+wanted = False
+
+
+def fused(backend: Backend | None, name: str, function: Kernel, inputs: int) -> Kernel | None:
+    """What the backend makes of the function; None where it has no `fused`, or cannot make anything of this one.
+
+    Nothing is lost where it fails: op by op, the same values are computed.
+    """
+    if backend is None or not defines(backend, "fused"):
+        return None
+    try:
+        return backend.fused(name, function, inputs)
+    except Exception:
+        return None
+
+
+def composite(backend: Backend, name: str, inputs: int) -> Kernel:
+    """The composite of an elementwise op as one kernel, or as it is: of the backend of whatever arrays it is given."""
+
+    def composed(*args: Any) -> Any:
+        array = next(a for a in args if hasattr(a, "dtype"))
+        return getattr(BY_ARRAY[type(array)], name)(*args)
+
+    composed.__name__ = name
+    return fused(backend, name, composed, inputs) or getattr(backend, name)
+
+
+class Kernels(dict[type, Kernel]):
+    """From the type of a raw array to the kernel of one function; the function itself where nobody fuses it."""
+
+    def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel) -> None:
+        self._asked, self._plain = (name, function, inputs), plain
+
+    def __missing__(self, array_type: type) -> Kernel:
+        kernel = fused(BY_ARRAY.get(array_type), *self._asked) or self._plain
+        self[array_type] = kernel
+        return kernel
+
+
+def dispatched(name: str, formula: Kernel, inputs: int, plain: Kernel) -> Kernel:
+    """`plain`, the formula on raw arrays, by the kernel for the type of its first argument, the cotangent."""
+    kernels = Kernels(name, formula, inputs, plain)
+    return lambda g, *args: kernels[type(g)](g, *args)
