@@ -1,0 +1,187 @@
+"""The OpenCL backend: memory, and the table of kernels."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from plugrad.backend import Backend
+from plugrad.dtypes import COMPLEX_, dtype, float64
+from plugrad.errors import DeviceError
+
+from . import layout, runtimes
+from .arithmetic import ElementwiseKernels
+from .array import Array
+from .device import Device
+from .elementwise import Elementwise
+
+
+class OpenCLBackend(ElementwiseKernels, Backend):
+    """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
+
+    device_type = "opencl"
+    array_type = Array
+
+    def __init__(self, index: int | None = None) -> None:
+        found = runtimes.select(index)
+        super().__init__(index or 0)
+        self.device = Device(found, self.index or 0, runtimes.capabilities(found))
+        self.device.functions = self
+        self.array_type = self.device.array_type  # type: ignore[misc]
+        if "fp64" not in self.device.capabilities:
+            self.dtypes = frozenset(  # type: ignore[misc]
+                d for d in Backend.dtypes if d is not float64 and (d.category != COMPLEX_ or d.itemsize == 8)
+            )
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def from_numpy(self, array: np.ndarray) -> Array:
+        raw = self.device.empty(array.shape, self._numpy(array.dtype))
+        raw.set(array)
+        return raw
+
+    def to_numpy(self, raw: Array) -> np.ndarray:
+        return raw.get()
+
+    def _numpy(self, dt: Any) -> np.dtype[Any]:
+        found = dt.numpy if isinstance(dt, dtype) else np.dtype(dt)
+        if found is None:
+            raise DeviceError(f"device 'opencl:{self.index}' has no {dt.name}: use float32 or float16")
+        if found.char in "dD" and float64 not in self.dtypes:
+            raise DeviceError(
+                f"device 'opencl:{self.index}' ({self.device.name}) has no {found}, for it lacks double precision: use float32 "
+                "(x.float(), or torch.set_default_dtype), or another device"
+            )
+        return found
+
+    def empty(self, shape: tuple[int, ...], dtype: dtype) -> Array:
+        return self.device.empty(tuple(shape), self._numpy(dtype))
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: dtype) -> Array:
+        raw = self.empty(shape, dtype)
+        self._filled(raw, value)
+        return raw
+
+    def _filled(self, raw: Array, value: Any) -> None:
+        if isinstance(value, complex) or type(value) not in (bool, int, float):
+            value = raw.dtype.type(value).item()
+        if isinstance(value, complex):
+            Elementwise.into(self._fill_complex, (raw,), value.real, value.imag)
+        else:
+            self._fill.into((raw,), value)
+
+    def synchronize(self) -> None:
+        self.device.synchronize()
+
+    def asarray(self, value: Any) -> Any:
+        return value
+
+    def alias(self, raw: Array) -> Array:
+        return raw.view(raw.shape, raw.strides, raw.offset)
+
+    def can_view(self, raw: Array, shape: tuple[int, ...]) -> bool:
+        return layout.reshaped(raw.sig, shape) is not None
+
+    def owned(self, raw: Array, holders: int) -> bool:
+        return sys.getrefcount(raw) <= holders and raw.base is None and raw.sig.is_dense
+
+    def rebase(self, raws: list[Array]) -> list[Array]:
+        owner = raws[0] if raws[0].base is None else raws[0].base
+        memory = owner.copy()  # an owner is dense, from offset 0 on
+        return [type(r)(memory.buffer, r.offset, r.sig, memory) for r in raws]
+
+    def strides(self, raw: Array) -> tuple[int, ...]:
+        return raw.strides
+
+    def span(self, raw: Array) -> tuple[int, int]:
+        size = raw.dtype.itemsize
+        low, high = layout.span(raw.sig, raw.offset)
+        start = raw.buffer.int_ptr
+        return start + low * size, start + high * size
+
+    def data_ptr(self, raw: Array) -> int:
+        return raw.buffer.int_ptr + raw.offset * raw.dtype.itemsize
+
+    def setitem(self, raw: Array, key: Any, value: Any) -> Array:
+        part = raw if key is ... or key == () else self._part(raw, key)
+        if part is None:
+            return self.setitem_at(raw, key, value)
+        if isinstance(value, Array):
+            self._cast_into(part, value)
+        else:
+            self._filled(part, value)
+        return raw
+
+    def setitem_at(self, raw: Array, key: Any, value: Any) -> Array:
+        """Write at indices or a mask."""
+        raise NotImplementedError
+
+    def _part(self, raw: Array, key: Any) -> Array | None:
+        """The view that a key names; None where it has arrays in it."""
+        key = key if isinstance(key, tuple) else (key,)
+        if any(hasattr(k, "dtype") or isinstance(k, list) for k in key):
+            return None
+        return raw.basic_index(key)
+
+    def _cast_into(self, out: Array, value: Array) -> None:
+        while len(value.shape) > len(out.shape) and value.shape[0] == 1:
+            value = value.reshape(value.shape[1:])
+        self.copy.into((out,), value)
+
+    def writer(self, kernel: Any) -> Any:
+        if isinstance(kernel, Elementwise):
+
+            def write(*args: Any) -> Any:
+                kernel.into(args[-1:], *args[:-1])
+                return args[-1]
+
+            return write
+        return Backend.writer(self, kernel)
+
+    # --- shape and dtype --------------------------------------------------------------------------------------------
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return x.reshape(tuple(shape))
+
+    def permute_dims(self, x: Array, axes: tuple[int, ...]) -> Array:
+        return x.permute(tuple(axes))
+
+    def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return x.broadcast_to(tuple(shape))
+
+    def getitem(self, x: Array, key: tuple[Any, ...]) -> Array:
+        return x.basic_index(key)
+
+    def astype(self, x: Array, dtype: dtype) -> Array:
+        return self._cast(x, self._numpy(dtype))
+
+    # --- one kernel of a function of kernels ------------------------------------------------------------------------
+
+    def fused(self, name: str, function: Any, inputs: Any = None) -> Elementwise:
+        """One kernel of a function that computes with elementwise kernels."""
+        return Elementwise(self.device, name, function)
+
+    # --- required members that are not written yet ------------------------------------------------------------------
+
+    def sum(self, x, axis, keepdims):
+        raise NotImplementedError
+
+    def max(self, x, axis, keepdims):
+        raise NotImplementedError
+
+    def argmax(self, x, axis, keepdims):
+        raise NotImplementedError
+
+    def matmul(self, a, b):
+        raise NotImplementedError
+
+    def take(self, x, indices, axis):
+        raise NotImplementedError
+
+    def index_add(self, x, source, indices, axis):
+        raise NotImplementedError
+
+
+__all__ = ["OpenCLBackend"]

@@ -1,0 +1,163 @@
+"""One OpenCL device: context, queue, memory pool, and the kernels that were built for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+from pyopencl.tools import ImmediateAllocator, MemoryPool
+
+from plugrad.errors import DeviceError
+
+from ..expressions.c import OpenCL, prelude
+from . import array
+
+#: Devices whose context was made before a fork: their runtimes' threads are not in the child.
+_devices: weakref.WeakSet[Device] = weakref.WeakSet()
+
+
+class Device:
+    """Everything that belongs to one OpenCL device.
+
+    Commands go into one queue, in order: so memory may be given to others as soon as no array refers to it, and only reading
+    waits. `is_cpu` chooses the schedule of kernels: "chunk" (few work items, each with a slab of the work and wide vectors)
+    or "item" (a work item an element, as GPUs want it). Its arrays are of a type of their own, `array_type`.
+    """
+
+    def __init__(self, found: Any, index: int = 0, capabilities: frozenset[str] = frozenset()) -> None:
+        self.found, self.index, self.device = found, index, found.device
+        self.is_cpu = found.kind == "cpu" and not found.is_interpreter
+        self.name, self.platform_name = found.name, found.platform_name
+        self.units = self.device.max_compute_units
+        self.capabilities = capabilities
+        self.context = cl.Context([self.device])
+        self.queue = cl.CommandQueue(self.context)
+        self.pool = MemoryPool(ImmediateAllocator(self.queue))
+        self.max_bytes = self.device.max_mem_alloc_size
+        self.lock = threading.RLock()
+        #: How many programs were built, from source or from a cache on disk.
+        self.builds = 0
+        # An optimiser makes things of kernels that Oclgrind does not know, and hides mistakes that it is to find.
+        self._options = ["-cl-opt-disable"] if found.is_interpreter else []
+        self._kernels: dict[Any, Any] = {}
+        self.unaligned = "portable computing" in found.platform_name.lower()
+        #: The functions of its arrays, which their operators call: the backend sets it.
+        self.functions: Any = None
+        self.array_type: type[array.Array] = type(
+            "Array", (array.Array,), {"__slots__": (), "device": self, "__module__": array.__name__}
+        )
+        _devices.add(self)
+
+    def __repr__(self) -> str:
+        return f"<OpenCL device {self.index}: {self.name} ({self.platform_name})>"
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def allocate(self, nbytes: int) -> Any:
+        """A buffer of at least `nbytes` from the pool; OutOfMemoryError says what was asked and what there is."""
+        try:
+            return self.pool.allocate(nbytes or 1)
+        except (cl.MemoryError, cl.RuntimeError, cl.LogicError) as error:
+            raise self._out_of_memory(nbytes, error) from error
+
+    def _out_of_memory(self, nbytes: int, error: Exception) -> Exception:
+        return DeviceError(
+            f"device 'opencl:{self.index}' ({self.name}) is out of memory: {nbytes:,} bytes were asked for; plugrad's arrays "
+            f"hold {self.pool.active_bytes:,} of {self.device.global_mem_size:,}, and one array may have {self.max_bytes:,}: "
+            f"free tensors, or use smaller batches ({type(error).__name__}: {error})"
+        )
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A new dense array of unspecified values."""
+        sig = array.signature(shape, np.dtype(dtype))
+        return self.array_type(self.allocate(sig.nbytes), 0, sig)
+
+    def read(self, host: np.ndarray, buffer: Any, offset: int) -> None:
+        """Copy memory, from so many bytes on, into a dense NumPy array; waits for it."""
+        cl.enqueue_copy(self.queue, host, buffer, src_offset=offset)
+
+    def write(self, buffer: Any, offset: int, host: np.ndarray) -> None:
+        """Copy a dense NumPy array into memory; when this returns, it may be changed."""
+        cl.enqueue_copy(self.queue, buffer, host, dst_offset=offset)
+
+    def synchronize(self) -> None:
+        """Wait until everything that was asked for is done."""
+        self.queue.finish()
+
+    # --- kernels ----------------------------------------------------------------------------------------------------
+
+    def dialect(self, width: int) -> OpenCL:
+        """The dialect of C at a vector width."""
+        return OpenCL(width, self.unaligned)
+
+    def width(self, itemsize: int) -> int:
+        """How many elements of so many bytes a vector has: 64 bytes on CPUs; 1 where work items are the lanes."""
+        return min(16, 64 // itemsize) if self.is_cpu else 1
+
+    def kernel(self, key: Any, make: Callable[[], tuple[str, Sequence[Any]]]) -> Any:
+        """The kernel of `key`, built at the first call of what `make` gives: its source, and the types of its arguments.
+
+        A type is None for a buffer, else a NumPy scalar type; the one kernel of the source is called `kernel_NAME`, where
+        the key begins with NAME.
+        """
+        found = self._kernels.get(key)
+        if found is None:
+            with self.lock:
+                found = self._kernels.get(key)
+                if found is None:
+                    found = self._kernels[key] = self._build(key[0], *make())
+        return found
+
+    def _build(self, name: str, source: str, types: Sequence[Any]) -> Any:
+        source = f"{prelude(self.dialect(16))}\n{source}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", cl.CompilerWarning)
+                program = cl.Program(self.context, source).build(self._options)
+            kernel = cl.Kernel(program, f"kernel_{name}")
+        except cl.Error as error:
+            log = str(error)
+            raise DeviceError(
+                f"device 'opencl:{self.index}' ({self.name}) cannot build the kernel of {name!r}: {log}\n"
+                f"the source was:\n{_numbered(source)}"
+            ) from error
+        kernel.set_scalar_arg_dtypes(types)
+        self.builds += 1
+        return kernel
+
+    def launch(self, kernel: Any, items: int, group: tuple[int, ...], *args: Any) -> None:
+        """Run a kernel with a number of work items, rounded up to whole groups."""
+        size = group[0]
+        with self.lock:  # a kernel object holds its arguments
+            kernel(self.queue, (-(-items // size) * size,), group, *args)
+
+
+def _numbered(source: str) -> str:
+    return "\n".join(f"{i:4} {line}" for i, line in enumerate(source.splitlines(), 1))
+
+
+def _after_fork() -> None:
+    for device in list(_devices):
+        device.__class__ = _Forked
+
+
+class _Forked(Device):
+    """A device in a child process: a forked runtime has no threads, and would hang."""
+
+    def _refuse(self, *args: Any, **options: Any) -> Any:
+        raise DeviceError(
+            f"device 'opencl:{self.index}' was used before this process was forked, and OpenCL does not survive that: start "
+            "processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before the first use"
+        )
+
+    allocate = launch = kernel = synchronize = read = write = _refuse
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
