@@ -188,11 +188,9 @@ def test_a_generator_that_is_new_since() -> None:
 
     random.manual_seed(5)
     states = random.get_all_states()
-    random.default("meta:3")
+    generators, key = random._default, plugrad.device("meta:3")
+    generators[key] = random.Generator("cpu")
     try:
-        generators = random._default
-        key = next(k for k in generators if str(k) == "meta:3")
-        generators[key] = random.Generator("cpu")
         generators[key].manual_seed(5)
         first = generators[key].stream.uniform((3,), np.float32)
         random.manual_seed(6)

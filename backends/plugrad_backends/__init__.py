@@ -12,5 +12,7 @@ def plugrad_backends() -> list[BackendSpec]:
     return [
         BackendSpec("cpu", f"{here}.numpy:NumPyBackend", array_types=("numpy:ndarray",)),
         BackendSpec("cuda", f"{here}.cupy:CuPyBackend", requires=("cupy",), extra="cuda"),
-        BackendSpec("opencl", f"{here}.opencl:OpenCLBackend", requires=("pyopencl",), extra="opencl"),
+        BackendSpec(
+            "opencl", f"{here}.opencl:OpenCLBackend", requires=("pyopencl",), extra="opencl", names=True
+        ),
     ]

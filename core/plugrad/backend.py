@@ -19,7 +19,7 @@ UNWRITABLE: set[type] = set()
 BY_ARRAY: dict[type, Backend] = {}
 #: Functions that are told of each backend that is entered.
 ON_ENTER: list[Callable[[Backend], None]] = []
-_by_device: dict[tuple[str, int | None], Backend] = {}
+_by_device: dict[tuple[str, int | str | None], Backend] = {}
 _lock = threading.RLock()
 
 
@@ -33,8 +33,11 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def for_device(device_type: str, index: int | None = None) -> Backend:
-    """The backend instance of a device, imported on first use; DeviceError says what is missing."""
+def for_device(device_type: str, index: int | str | None = None) -> Backend:
+    """The backend instance of a device, imported on first use; DeviceError says what is missing.
+
+    `index` may be a name, where the device type has names: it, and None, stand for what `Backend.locate` says.
+    """
     try:
         return _by_device[device_type, index]
     except KeyError:
@@ -42,17 +45,24 @@ def for_device(device_type: str, index: int | None = None) -> Backend:
         spec = plugins.find_backend(device_type)
         with _lock:
             if (device_type, index) not in _by_device:
-                cls: Any = plugins.load(spec)
-                _by_device[device_type, index] = enter(_checked(cls, device_type, index))
+                _by_device[device_type, index] = _made(plugins.load(spec), device_type, index)
         return _by_device[device_type, index]
 
 
-def _checked(cls: Any, device_type: str, index: int | None) -> Backend:
-    """An instance of what a plugin names; DeviceError where it is no backend, or lacks what every backend must have."""
+def _made(cls: Any, device_type: str, asked: int | str | None) -> Backend:
+    """The instance of what a plugin names for the device that `asked` stands for: the one that is there, or a new one."""
     if not (isinstance(cls, type) and issubclass(cls, Backend)):
         raise DeviceError(
             f"device {device_type!r}: its plugin names {cls!r}, which is no subclass of Backend"
         )
+    index = cls.locate(asked)
+    if (device_type, index) not in _by_device:
+        _by_device[device_type, index] = enter(_checked(cls, device_type, index))
+    return _by_device[device_type, index]
+
+
+def _checked(cls: type[Backend], device_type: str, index: int | None) -> Backend:
+    """An instance of a backend; DeviceError where it lacks what every backend must have."""
     backend = cls(index)
     missing = [name for name in ("device_type", "array_type") if not hasattr(cls, name)]
     missing += [name for name in REQUIRED if not defines(backend, name)]

@@ -10,6 +10,7 @@ from types import MethodType
 from typing import Any, ClassVar
 
 from .dtypes import ALL, COMPLEX_, bfloat16, dtype, float16, float64, int64, of
+from .errors import DeviceError
 
 
 def required(member: Any) -> Any:
@@ -59,6 +60,24 @@ class Backend:
 
     def __init__(self, index: int | None = None) -> None:
         self.index = index
+
+    @classmethod
+    def locate(cls, which: int | str | None) -> int | None:
+        """The index of the device that users mean by what they write behind ``device_type:``, or by nothing (None).
+
+        A backend whose spec says ``names=True`` is given names, too. DeviceError says which devices there are instead.
+        """
+        if isinstance(which, str):
+            raise DeviceError(f"device '{cls.device_type}:{which}': devices of this type have no names")
+        return which
+
+    @classmethod
+    def devices(cls) -> list[str]:
+        """The devices of this type that are there, each in one line for `plugrad doctor`; nothing where there is but one.
+
+        A line begins with what users write: "acme:0 = Banana 5000, driver 1.2". It may cost time, and need not be quick.
+        """
+        return []
 
     def __getattr__(self, name: str) -> Any:
         """The composite for a kernel that the backend does not define; AttributeError where there is none."""

@@ -48,7 +48,7 @@ def set_default_device(device: Any) -> None:
 def place(device: Any) -> Any:
     """The backend of a device as users name it; None is the default device."""
     d = Device((_default_device or get_default_device()) if device is None else device)
-    return for_device(d.type, d.index)
+    return for_device(d.type, d.name or d.index)
 
 
 def finish(raw: Any, requires_grad: bool) -> Any:

@@ -97,14 +97,15 @@ def default(device: Any) -> Generator:
     """The default generator of a device."""
     where = Device(creation.get_default_device() if device is None else device)
     if where not in _default:
-        generator = Generator(where)
+        device = where.resolved()  # of which there is one generator, by whatever name it is called
+        generator = Generator(device)
         if _seed_of_all is not None:
             generator.manual_seed(_seed_of_all)
-        _default.setdefault(where, generator)  # another thread may have been first
+        _default[where] = _default.setdefault(device, generator)  # another thread may have been first
     return _default[where]
 
 
-default_generator = default("cpu")
+default_generator = _default[Device("cpu")] = Generator("cpu")
 
 
 def manual_seed(seed: int) -> Generator:
@@ -200,9 +201,10 @@ def _stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
     if not isinstance(generator, Generator):
         raise TypeError(f"{asked}: expected a torch.Generator, found {type(generator).__name__}")
     where = Device(creation.get_default_device() if device is None else device)
-    if generator.device != where:
+    given = generator.device
+    if given != where and (given.type != where.type or given.resolved() != where.resolved()):
         raise RuntimeError(
-            f"{asked}: expected a {str(where)!r} device type for generator but found {str(generator.device)!r}"
+            f"{asked}: expected a {str(where)!r} device type for generator but found {str(given)!r}"
         )
     return generator.stream
 

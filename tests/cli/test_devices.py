@@ -13,7 +13,7 @@ from .commands import WRONG, backend
 
 DEVICE_KEYS = {
     "device", "state", "cause", "plugin", "distribution", "version", "target", "requires", "array_types", "class",
-    "array_type", "dtypes", "capabilities", "import_seconds", "gradient_seconds",
+    "array_type", "dtypes", "capabilities", "members", "import_seconds", "gradient_seconds",
 }  # fmt: skip
 
 
@@ -54,6 +54,17 @@ def test_a_backend_that_breaks_when_it_is_tried(run, site, body, cause):
     (found,) = [d for d in run("devices --json")[1]["devices"] if d["device"] == "grape"]
     assert found["state"] == "broken"
     assert cause in found["cause"]
+
+
+def test_a_device_type_with_several_devices(run, site):
+    body = "    @classmethod\n    def devices(cls): return ['grape:0 = Big', 'grape:1 = Small']"
+    parts = backend("grape", body)
+    site.stranger("grape", parts.pop("grape"), **parts)
+    entries = {d["device"]: d["members"] for d in run("devices --json")[1]["devices"]}
+    assert (entries["cpu"], entries["grape"]) == ([], ["grape:0 = Big", "grape:1 = Small"])
+    assert "\n\ngrape:0 = Big\ngrape:1 = Small\n" in run("devices")[1]
+    checks = [c for c in run("doctor --json")[1]["checks"] if c["check"] == "device grape"]
+    assert [c["found"] for c in checks if c["status"] == "note"][:2] == ["grape:0 = Big", "grape:1 = Small"]
 
 
 def test_a_backend_that_hangs(run, site, monkeypatch):

@@ -26,14 +26,22 @@ class OpenCLBackend(ElementwiseKernels, Backend):
 
     def __init__(self, index: int | None = None) -> None:
         found = runtimes.select(index)
-        super().__init__(index or 0)
-        self.device = Device(found, self.index or 0, runtimes.capabilities(found))
+        super().__init__(found.index)
+        self.device = Device(found, found.index, runtimes.capabilities(found))
         self.device.functions = self
         self.array_type = self.device.array_type  # type: ignore[misc]
         if "fp64" not in self.device.capabilities:
             self.dtypes = frozenset(  # type: ignore[misc]
                 d for d in Backend.dtypes if d is not float64 and (d.category != COMPLEX_ or d.itemsize == 8)
             )
+
+    @classmethod
+    def locate(cls, which: int | str | None) -> int | None:
+        return runtimes.select(which).index
+
+    @classmethod
+    def devices(cls) -> list[str]:
+        return [str(found) for found in runtimes.devices()]
 
     # --- memory -----------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ def devices() -> list[Found]:
 
 
 def select(which: int | str | None = None) -> Found:
-    """The device that a user means: by its index, by a name, or, where that is None, the one of PLUGRAD_OPENCL_DEVICE, else the first.
+    """The device that a user means by an index or a name; None is the one of PLUGRAD_OPENCL_DEVICE, or else the first.
 
     A name is made of parts with a colon between them, all of which must fit: a kind of device ("gpu", "cpu", "accelerator"),
     parts of the names of platform and device in any case, and at the end which of several, counted from 0: "gpu:1", "pocl",

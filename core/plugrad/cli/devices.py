@@ -23,10 +23,9 @@ def list_devices(args: argparse.Namespace) -> Answer:
     """Each device in one line: whether a gradient can be taken on it."""
     found = survey(read_plugins())
     rows = [(d["device"], d["state"], d["plugin"], _milliseconds(d), why_not(d)) for d in found]
-    return Answer(
-        {"devices": found},
-        [Table(("device", "state", "plugin", "first gradient", "why not"), rows), *_unread()],
-    )
+    table = Table(("device", "state", "plugin", "first gradient", "why not"), rows)
+    members = [line for d in found for line in d["members"] or ()]
+    return Answer({"devices": found}, [table, *(["\n" + "\n".join(members)] if members else []), *_unread()])
 
 
 def list_backends(args: argparse.Namespace) -> Answer:

@@ -25,6 +25,8 @@ VARIABLES = {
     "PLUGRAD_DEFAULT_DEVICE": "the device of new tensors",
     "PLUGRAD_STRICT_MUTATION": "unless it is 0, writes raise where PyTorch's do",
     "PLUGRAD_CONFORMANCE": "the tier of the conformance kit",
+    "PLUGRAD_OPENCL_DEVICE": "the device that 'opencl' stands for",
+    "PLUGRAD_OPENCL_HIDE": "capabilities of OpenCL devices that are not used",
 }
 #: Those that hold names of plugins.
 LISTS = ("PLUGRAD_DISABLE_PLUGINS", "PLUGRAD_PLUGINS")
@@ -178,6 +180,8 @@ def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
         if d["state"] == "usable":
             found = f"a gradient is right; import {_ms(d['import_seconds'])}, gradient {_ms(d['gradient_seconds'])}"
             yield Finding("ok", check, found)
+            for line in d["members"] or ():
+                yield Finding("note", check, line)
         elif d["state"] == "not installed":
             yield Finding("note", check, why_not(d))
         elif d["state"] == "broken":

@@ -128,6 +128,7 @@ def _entry(record: PluginRecord, spec: BackendSpec) -> dict[str, Any]:
         "array_type": None,
         "dtypes": None,
         "capabilities": None,
+        "members": None,
         "import_seconds": None,
         "gradient_seconds": None,
     }

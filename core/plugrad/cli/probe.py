@@ -55,6 +55,7 @@ def probe(device: str) -> dict[str, Any]:
         found["array_type"] = f"{cls.array_type.__module__}:{cls.array_type.__qualname__}"
         found["dtypes"] = sorted(str(dtype).removeprefix("torch.") for dtype in cls.dtypes)
         found["capabilities"] = backend.capabilities()
+        found["members"] = cls.devices()
         start = time.perf_counter()
         x = plugrad.tensor([1.0, 2.0, 3.0], device=device, requires_grad=True)
         (x * x).sum().backward()

@@ -43,6 +43,8 @@ class Conversion(Variable):
         `to("cuda:0", torch.float32)`, `to(other)`. Itself if it is so already and `copy` is not asked for.
         """
         place, dt, copy = _destination(args, kwargs)
+        if place is not None and place != self.device:
+            place = place.resolved()  # a name may stand for the device where this tensor is
         result = self
         if (
             place is not None and place != self.device and dt not in self._backend.dtypes

@@ -30,7 +30,8 @@ class BackendSpec:
 
     ``target`` is imported when the device is first used. ``requires`` names the modules or distributions it
     needs, ``extra`` the extra of plugrad that installs them, ``api`` the plugin contract it was written for
-    (the first one unless it says so), and ``array_types`` its raw array types as "module:qualname".
+    (the first one unless it says so), ``array_types`` its raw array types as "module:qualname", and ``names``
+    whether users may name a device, "acme:fast", beside counting them, "acme:0".
 
     >>> BackendSpec("banana", "acme.backend:Banana", requires=("bananalib",)).device_type
     'banana'
@@ -42,6 +43,7 @@ class BackendSpec:
     extra: str | None = None
     api: tuple[int, int] = (0, 1)
     array_types: tuple[str, ...] = ()
+    names: bool = False
 
     def __post_init__(self) -> None:
         _check_text(self, "device_type", *_DEVICE)
@@ -51,6 +53,8 @@ class BackendSpec:
             _check_text(self, "extra", *_REQUIREMENT)
         _check_api(self)
         _check_texts(self, "array_types", *_ARRAY_TYPE)
+        if not isinstance(self.names, bool):
+            raise TypeError(f"BackendSpec.names is {self.names!r}: give True or False")
 
     @property
     def what(self) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ... import dtypes
-from ...backend import for_device
 from ...device import device as Device
 from . import agreement
 from .agreement import RTOL, Disagreement, describe
@@ -35,8 +34,7 @@ class Bench:
     @cached_property
     def backend(self) -> Any:
         """The backend of the device; DeviceError says why there is none."""
-        place = Device(self.device)
-        return for_device(place.type, place.index)
+        return Device(self.device).backend
 
     @cached_property
     def reference(self) -> Bench:

@@ -17,7 +17,6 @@ import plugrad as torch
 from ... import dtypes
 from ...backend import for_device
 from ...contract import defines
-from ...device import device as Device
 from ...errors import DeviceError
 from . import agreement
 from .agreement import Disagreement
@@ -38,7 +37,7 @@ def program(bench: Bench, run: Any) -> None:
         raise
     for i, (x, w) in enumerate(zip(found, want, strict=True)):
         what = f"{run.__name__}, result {i}"
-        if x.device != Device(bench.device) or x.dtype is not w.dtype:
+        if x.device.backend is not bench.backend or x.dtype is not w.dtype:
             raise Disagreement(f"{what}: found {x.dtype} on {x.device}, expected {w.dtype} on {bench.device}")
         agreement.values(bench.get(x._raw), w.detach().numpy(), what, 1e-5, 1e-6)
 
@@ -168,7 +167,7 @@ def random_numbers(bench: Bench) -> None:
 
 def _drawn(bench: Bench, draw: Any) -> np.ndarray:
     x = draw()
-    if x.device != Device(bench.device) or type(x._raw) is not bench.backend.array_type:
+    if x.device.backend is not bench.backend or type(x._raw) is not bench.backend.array_type:
         raise Disagreement(f"random numbers: found a tensor on {x.device}, expected one on {bench.device}")
     return bench.get(x._raw)
 

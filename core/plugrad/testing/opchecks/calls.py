@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ... import creation, ops, random
-from ...backend import for_device
 from ...device import device as as_device
 from ...dtypes import float64
 from ...engine import grad
@@ -25,7 +24,7 @@ class Subject:
 
     def __init__(self, target: Any, elementwise: bool | None, device: Any) -> None:
         self.target, self.device = target, as_device(device)
-        self.backend: Any = for_device(self.device.type, self.device.index)
+        self.backend: Any = self.device.backend
         self.op: Op | None = target if isinstance(target, Op) else None
         self.function = target if isinstance(target, type) and issubclass(target, Function) else None
         if isinstance(target, (Op, Composite)):
@@ -175,7 +174,7 @@ class Case:
         """What the subject returns for these tensors: a list."""
         backend: Any = self.subject.backend
         if tensors and tensors[0].device.type != backend.device_type:
-            backend = for_device(tensors[0].device.type, tensors[0].device.index)
+            backend = tensors[0].device.backend
         args, params = self.fill(tensors, backend)
         for generator in random._default.values():  # which make their streams at the first draw
             generator._stream, generator._seed = None, 0
