@@ -180,13 +180,13 @@ def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
         if d["state"] == "usable":
             found = f"a gradient is right; import {_ms(d['import_seconds'])}, gradient {_ms(d['gradient_seconds'])}"
             yield Finding("ok", check, found)
-            for line in d["members"] or ():
-                yield Finding("note", check, line)
         elif d["state"] == "not installed":
             yield Finding("note", check, why_not(d))
         elif d["state"] == "broken":
             cure = f"install what it names, upgrade or uninstall {d['distribution']}, or {disable}"
             yield Finding("failure", check, why_not(d), cure)
+        for line in d["members"] or ():
+            yield Finding("note", check, line)
 
 
 def default_device(tried: list[dict[str, Any]]) -> Iterator[Finding]:
