@@ -179,6 +179,7 @@ class FakePlugin:
             BackendSpec("fake", f"{here}:FakeBackend", array_types=(f"{here}:Array",)),
             BackendSpec("minimal", f"{here}:MinimalBackend", array_types=(f"{here}:MinimalArray",)),
             BackendSpec("fusing", "tests.fusing_backend:FusingBackend"),
+            BackendSpec("fusing_constant", "tests.fusing_backend:ConstantBackend"),
         ]
 
 

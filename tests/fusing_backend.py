@@ -1,4 +1,4 @@
-"""A device that fuses: what it is given to fuse it traces once for each kind of arguments, and counts the runs."""
+"""Devices that fuse: what they are given to fuse they trace once for each kind of arguments, and count the runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 from plugrad.backend import enter
 
-from .fake_backend import Array, MinimalBackend
+from .fake_backend import Array, FakeBackend, MinimalBackend
 
 
 class FusedArray(Array):
-    """An array of the device, which nobody writes into."""
+    """An array of "fusing"."""
+
+
+class ConstantArray(Array):
+    """An array of "fusing_constant", which nobody writes into."""
 
 
 class Symbol(Array):
@@ -30,10 +34,8 @@ class Tracer(MinimalBackend):
         raise TypeError("the values are not known while a function is traced")
 
 
-class FusingBackend(MinimalBackend):
-    """`device("fusing")`: the required members, and `fused`."""
-
-    device_type, array_type = "fusing", FusedArray
+class _Fuses(FakeBackend):
+    """The member `fused`."""
 
     def __init__(self, index: int | None = None) -> None:
         super().__init__(index)
@@ -42,6 +44,11 @@ class FusingBackend(MinimalBackend):
         self.traced: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()
         self.op_by_op: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Count anew."""
+        for counts in (self.asked, self.traced, self.runs, self.op_by_op):
+            counts.clear()
 
     def fused(self, name: str, function: Any, inputs: int) -> Any:
         """A kernel that computes with symbols, of which it takes the values in the end."""
@@ -71,3 +78,17 @@ class FusingBackend(MinimalBackend):
             return tuple(made) if several else made[0]
 
         return kernel
+
+
+class FusingBackend(_Fuses):
+    """`device("fusing")`: the required members, and `fused`; arrays are written in place."""
+
+    device_type, array_type = "fusing", FusedArray
+    dtypes = MinimalBackend.dtypes
+    kernel_names = MinimalBackend.kernel_names
+
+
+class ConstantBackend(_Fuses, MinimalBackend):
+    """`device("fusing_constant")`: the same of arrays that are never written."""
+
+    device_type, array_type = "fusing_constant", ConstantArray

@@ -19,9 +19,8 @@ F = torch.nn.functional
 
 @pytest.fixture
 def fusing() -> Any:
-    device = enter("fusing")
-    for counts in (device.asked, device.traced, device.runs, device.op_by_op):
-        counts.clear()
+    device: Any = enter("fusing")
+    device.forget()
     return device
 
 

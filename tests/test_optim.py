@@ -11,6 +11,7 @@ import pytest
 
 import plugrad as torch
 from plugrad import optim
+from tests.fake_backend import enter
 
 #: Class, options, and where five steps lead from (1, -2, 3).
 CASES: list[tuple[str, dict[str, Any], list[float]]] = [
@@ -289,3 +290,86 @@ def test_schedulers_of_one_optimizer_compose() -> None:
     optimizer.param_groups[0]["lr"] = 0.5  # set by hand: gone on from
     schedules[0].step()
     assert optimizer.param_groups[0]["lr"] == 0.45
+
+
+# --- one kernel for each parameter, where a device makes it ---------------------------------------------------
+
+
+FUSING = ["fusing", "fusing_constant"]
+
+
+@pytest.mark.parametrize("device", FUSING)
+@pytest.mark.parametrize(("name", "options", "expected"), CASES, ids=IDS)
+def test_a_step_is_one_kernel_where_the_device_fuses(
+    name: str, options: dict[str, Any], expected: list[float], device: str
+) -> None:
+    fusing: Any = enter(device)
+    x = start().detach().to(device).requires_grad_()
+    alias, optimizer = x.detach(), getattr(optim, name)([x], **options)
+    fusing.forget()
+    scale = torch.tensor([0.5, 1.0, 0.1], device=device)
+    for _ in range(5):
+        optimizer.zero_grad()
+        version = x._version
+        (x * x * scale + x.sin()).sum().backward()
+        optimizer.step()
+        assert x._version > version
+    np.testing.assert_allclose(x.detach()._host(), expected, atol=2e-6)
+    assert alias.tolist() == x.tolist()
+    update, plain = "sgd" if name == "SGD" else "adam", 1 if options.get("momentum") else 0
+    assert fusing.runs[update] == 5 - plain and fusing.traced[update] <= 1 and not fusing.op_by_op[update]
+
+
+@pytest.mark.parametrize("device", FUSING)
+def test_a_fused_step_changes_neither_the_gradient_nor_what_a_graph_saved(device: str) -> None:
+    fusing: Any = enter(device)
+    fusing.forget()
+    x = start().detach().to(device).requires_grad_()
+    y = (x * x).sum()
+    x.grad = torch.ones(3, device=device)
+    for optimizer in (optim.Adam([x], lr=0.5), optim.SGD([x], lr=0.5)):
+        optimizer.step()
+    assert fusing.runs["adam"] == fusing.runs["sgd"] == 1
+    assert x.grad.tolist() == [1, 1, 1]
+    np.testing.assert_allclose(x.tolist(), [0, -3, 2], atol=1e-6)
+    x.grad = None
+    y.backward()
+    assert x.grad.tolist() == [2, -4, 6]
+
+
+def test_a_state_goes_from_one_device_to_another() -> None:
+    """Op by op and in one kernel, steps count and remember alike."""
+    enter("fusing")
+    found = []
+    for devices in (["cpu"] * 4, ["fusing"] * 4, ["cpu", "fusing", "cpu", "fusing"]):
+        x, state = start(), None
+        for device in devices:
+            x = x.detach().to(device).requires_grad_()
+            optimizer = optim.AdamW([x], lr=0.1, amsgrad=True)
+            if state is not None:
+                optimizer.load_state_dict(state)
+            (x * x).sum().backward()
+            optimizer.step()
+            state = optimizer.state_dict()
+        assert state is not None and state["state"][0]["step"] == 4
+        found.append(x.tolist())
+    np.testing.assert_allclose(found, [found[0]] * 3, rtol=1e-6)
+
+
+def test_what_goes_op_by_op_where_the_device_fuses() -> None:
+    class Careful(optim.SGD):
+        def update(self, p: Any, grad: Any, state: Any, group: Any) -> None:
+            super().update(p, grad.clamp(-1, 1), state, group)
+
+    fusing: Any = enter("fusing")
+    fusing.forget()
+    memory = torch.zeros(4, device="fusing")
+    x, y = start().detach().to("fusing").requires_grad_(), memory[:3].detach().requires_grad_()
+    x.grad, y.grad = torch.full((3,), 9.0, device="fusing"), memory[1:].detach()
+    memory.copy_(torch.arange(4.0))
+    Careful([x], lr=1.0).step()
+    assert x.tolist() == [0, -3, 2]  # a subclass has its own update
+    optim.SGD([y], lr=1.0).step()
+    assert y.tolist() == [-1, -1, -1] and not fusing.runs["sgd"]  # the gradient overlaps the parameter
+    optim.SGD([x], lr=torch.tensor(1.0, device="fusing")).step()
+    assert x.tolist() == [-9, -12, -7] and not fusing.runs["sgd"]

@@ -11,7 +11,7 @@ from . import plugins
 from .contract import REQUIRED, Backend, defines
 from .errors import DeviceError
 
-__all__ = ["BY_ARRAY", "UNWRITABLE", "Backend", "as_array", "for_array", "for_device"]
+__all__ = ["BY_ARRAY", "UNWRITABLE", "Backend", "as_array", "enter", "for_array", "for_device"]
 
 #: The types of raw arrays that are never written: a write makes a new array, see `rebinding`.
 UNWRITABLE: set[type] = set()

@@ -42,15 +42,17 @@ def composite(backend: Backend, name: str, inputs: int) -> Kernel:
     return fused(backend, name, composed, inputs) or getattr(backend, name)
 
 
-class Kernels(dict[type, Kernel]):
-    """From the type of a raw array to the kernel of one function; the function itself where nobody fuses it."""
+class Kernels(dict[type, Any]):
+    """From the type of a raw array to the kernel of one function; `plain` where nobody fuses it."""
 
-    def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel) -> None:
+    def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel | None) -> None:
         self._asked, self._plain = (name, function, inputs), plain
 
-    def __missing__(self, array_type: type) -> Kernel:
-        kernel = fused(BY_ARRAY.get(array_type), *self._asked) or self._plain
-        self[array_type] = kernel
+    def __missing__(self, array_type: type) -> Kernel | None:
+        backend = BY_ARRAY.get(array_type)
+        kernel = fused(backend, *self._asked) or self._plain
+        if backend is not None and not backend.is_transform:  # whose type ends with its level
+            self[array_type] = kernel
         return kernel
 
 

@@ -6,7 +6,52 @@ import math
 from typing import Any
 
 from .. import creation, ops
+from .fused_updates import one_kernel
 from .optimizer import Optimizer, not_negative
+
+
+def _adam(
+    p: Any, grad: Any, first: Any, second: Any, largest: Any, decay: float, weight1: float, beta2: float, weight2: float,
+    root: float, eps: float, rate: float, decayed: str, amsgrad: bool, maximize: bool,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A step on raw arrays: the new p, moments and, for amsgrad, largest second moment."""
+    grad = -grad if maximize else grad
+    if decayed == "p":
+        p = p * decay
+    elif decayed == "gradient":
+        grad = grad + decay * p
+    first = first + weight1 * (grad - first)
+    second = beta2 * second + weight2 * (grad * grad)
+    if amsgrad:
+        largest = ops.maximum(largest, second)
+    p = p - rate * (first / (ops.sqrt(largest if amsgrad else second) / root + eps))
+    return (p, first, second, largest) if amsgrad else (p, first, second)
+
+
+def _arguments(
+    adam: Adam, p: Any, state: dict[str, Any], group: dict[str, Any]
+) -> tuple[list[Any], list[Any]]:
+    """Those of `_adam`."""
+    step, (beta1, beta2), decay = _count(p, state, group), group["betas"], group["weight_decay"]
+    numbers = [
+        1 - group["lr"] * decay if adam.decoupled else decay, 1 - beta1, beta2, 1 - beta2,
+        math.sqrt(1 - beta2**step), group["eps"], group["lr"] / (1 - beta1**step),
+    ]  # fmt: skip
+    decayed = ("p" if adam.decoupled else "gradient") if decay else ""
+    moments, largest = [state["exp_avg"], state["exp_avg_sq"]], [0.0]
+    if group["amsgrad"]:
+        moments, largest = [*moments, state["max_exp_avg_sq"]], []
+    return moments, [*largest, *numbers, decayed, group["amsgrad"], group["maximize"]]
+
+
+def _count(p: Any, state: dict[str, Any], group: dict[str, Any]) -> int:
+    """The number of this step; at the first one the state is made."""
+    if not state:
+        state.update(step=0, exp_avg=creation.zeros_like(p), exp_avg_sq=creation.zeros_like(p))
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = creation.zeros_like(p)
+    state["step"] += 1
+    return int(state["step"])
 
 
 class Adam(Optimizer):
@@ -51,14 +96,11 @@ class Adam(Optimizer):
                 "optimize the real and imaginary parts"
             )
 
+    @one_kernel(_adam, 12, _arguments)
     def update(self, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step."""
         lr, weight_decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
-        if not state:
-            state.update(step=0, exp_avg=creation.zeros_like(p), exp_avg_sq=creation.zeros_like(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = creation.zeros_like(p)
-        step = state["step"] = state["step"] + 1
+        step = _count(p, state, group)
         first, second = state["exp_avg"], state["exp_avg_sq"]
 
         if weight_decay:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from .. import fusion
 from ..modes import enable_grad, no_grad
 from ..nn.module import clear_gradients
 from ..tensor import Tensor
+from . import fused_updates
 
 
 class Optimizer:
@@ -79,8 +81,12 @@ class Optimizer:
         with no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
-                    if p.grad is not None:
-                        self.update(p, -p.grad if group["maximize"] else p.grad, self.state[p], group)
+                    if p.grad is None:
+                        continue
+                    state = self.state[p]
+                    if fusion.wanted and fused_updates.run(self.update, p, p.grad, state, group):
+                        continue
+                    self.update(p, -p.grad if group["maximize"] else p.grad, state, group)
         return loss
 
     def update(self, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -4,7 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from .fused_updates import one_kernel
 from .optimizer import Optimizer, not_negative
+
+
+def _sgd(
+    p: Any, grad: Any, velocity: Any, lr: float, weight_decay: float, momentum: float, gain: float,
+    decays: bool, has_momentum: bool, nesterov: bool, maximize: bool,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A step on raw arrays: the new p and velocity."""
+    grad = -grad if maximize else grad
+    if decays:
+        grad = grad + weight_decay * p
+    if not has_momentum:
+        return (p - lr * grad,)
+    velocity = momentum * velocity + gain * grad
+    return p - lr * (grad + momentum * velocity if nesterov else velocity), velocity
+
+
+def _arguments(
+    sgd: SGD, p: Any, state: dict[str, Any], group: dict[str, Any]
+) -> tuple[list[Any], list[Any]] | None:
+    """Those of `_sgd`; None at the first step with momentum, which makes the velocity."""
+    momentum, velocity = group["momentum"], state.get("momentum_buffer")
+    if momentum and velocity is None:
+        return None
+    numbers = [group["lr"], group["weight_decay"], momentum, 1 - group["dampening"]]
+    flags = [bool(group["weight_decay"]), bool(momentum), group["nesterov"], group["maximize"]]
+    return ([velocity], [*numbers, *flags]) if momentum else ([], [0.0, *numbers, *flags])
 
 
 class SGD(Optimizer):
@@ -39,6 +66,7 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
+    @one_kernel(_sgd, 7, _arguments)
     def update(self, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step."""
         momentum, weight_decay = group["momentum"], group["weight_decay"]
