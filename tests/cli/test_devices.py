@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 
 import pytest
 
-from plugrad.cli import probe
+from plugrad.cli import devices, doctor, probe
 from plugrad.plugins import BackendSpec, Registry, hookimpl
 
 from .commands import WRONG, backend
@@ -60,11 +61,12 @@ def test_a_device_type_with_several_devices(run, site):
     body = "    @classmethod\n    def devices(cls): return ['grape:0 = Big', 'grape:1 = Small']"
     parts = backend("grape", body)
     site.stranger("grape", parts.pop("grape"), **parts)
-    entries = {d["device"]: d["members"] for d in run("devices --json")[1]["devices"]}
+    answer = devices.list_devices(Namespace())
+    entries = {d["device"]: d["members"] for d in answer.data["devices"]}
     assert (entries["cpu"], entries["grape"]) == ([], ["grape:0 = Big", "grape:1 = Small"])
-    assert "\n\ngrape:0 = Big\ngrape:1 = Small\n" in run("devices")[1]
-    checks = [c for c in run("doctor --json")[1]["checks"] if c["check"] == "device grape"]
-    assert [c["found"] for c in checks if c["status"] == "note"][:2] == ["grape:0 = Big", "grape:1 = Small"]
+    assert str(answer.text[1]).endswith("\ngrape:0 = Big\ngrape:1 = Small")
+    checks = [f for f in doctor.devices(answer.data["devices"]) if f.check == "device grape"]
+    assert [f.found for f in checks if f.status == "note"] == ["grape:0 = Big", "grape:1 = Small"]
 
 
 def test_a_backend_that_hangs(run, site, monkeypatch):

@@ -20,14 +20,15 @@ FOLDERS = (
     f"{sys.prefix}/etc/OpenCL/vendors",
 )
 
-#: How to get a driver, by what it is for.
+#: How to get a driver, by what it is for; more of it stands in docs/opencl.md.
 CURES = {
-    "this CPU": 'pip install "plugrad[opencl-cpu]" (PoCL) or "plugrad[opencl-intel]" (Intel)',
-    "an NVIDIA GPU": "NVIDIA's driver, with nvidia-opencl-icd on Debian",
-    "an AMD GPU": "rocm-opencl-runtime, or rocm-opencl-icd on Debian",
+    "the CPU": 'pip install "plugrad[opencl-cpu]" (PoCL) or "plugrad[opencl-intel]" (Intel\'s)',
+    "an NVIDIA GPU": "NVIDIA's driver, on Debian with nvidia-opencl-icd",
+    "an AMD GPU": "rocm-opencl-runtime of AMD, or rocm-opencl-icd of Debian and Ubuntu",
     "an Intel GPU": "intel-opencl-icd",
-    "others": "mesa-opencl-icd",
+    "another GPU": "its vendor's driver, or mesa-opencl-icd",
 }
+_PREFIX = "plugrad-opencl-"
 
 
 @contextmanager
@@ -41,10 +42,12 @@ def listed() -> Iterator[None]:
     import tempfile
 
     before = os.environ.get("OCL_ICD_VENDORS")
+    if before and _PREFIX in before and not os.path.exists(before):
+        before = None  # from a process that started this one at just that moment
     folder = None
     if not before and (further := _further()):
         try:
-            folder = tempfile.mkdtemp(prefix="plugrad-opencl-")  # which only this user can read or write
+            folder = tempfile.mkdtemp(prefix=_PREFIX)  # which only this user can read or write
             for number, file in enumerate(_present()):
                 os.symlink(file, f"{folder}/{number}-{file.name}")
             for name, library in further.items():
@@ -127,9 +130,9 @@ def no_runtime() -> str:
             "pyopencl finds no OpenCL runtime, and that of Intel cannot be loaded: "
             "pip install --upgrade intel-opencl-rt intel-cmplr-lib-rt"
         )
-    return "pyopencl is installed, but no OpenCL runtime is: " + cures()
+    return "pyopencl is installed, but no driver of OpenCL. Drivers are, " + cures()
 
 
-def cures() -> str:
-    """How to get a driver, for each kind of device, in one line."""
-    return "; ".join(f"for {what}: {how}" for what, how in CURES.items())
+def cures(only: str = "") -> str:
+    """How to get a driver, for each kind of device, or those with a word in their name, in one line."""
+    return "; ".join(f"for {what}: {how}" for what, how in CURES.items() if only in what)

@@ -175,17 +175,22 @@ def _discover() -> list[Found]:
 def _describe(cl: Any, platform: Any, raw: Any) -> Found:
     types = cl.device_type
     kind = "gpu" if raw.type & types.GPU else "cpu" if raw.type & types.CPU else "accelerator"
-    name = platform.name.strip()
+    name = _text(platform.name)
     return Found(
         index=-1,
         device=raw,
         platform_name=name,
-        name=raw.name.strip(),
-        vendor=raw.vendor.strip(),
+        name=_text(raw.name),
+        vendor=_text(raw.vendor),
         kind=kind,
         is_interpreter=any(part in name for part in INTERPRETERS.values()),
-        driver_version=raw.driver_version.strip(),
+        driver_version=_text(raw.driver_version),
     )
+
+
+def _text(name: str) -> str:
+    """A name without the blanks and the zero that some drivers end it with."""
+    return name.strip(" \t\n\0")
 
 
 def _order(found: Found) -> tuple[Any, ...]:
@@ -224,7 +229,7 @@ def _first(asked: str) -> Found:
         names = ", ".join(f"{found.name} (device 'opencl:{_called(found)}')" for found in _all())
         raise DeviceError(
             f"{asked}: only an interpreter is there, thousands of times slower than a device, which is used where it is named: "
-            f"{names}. {drivers.cures()}"
+            f"{names}. Drivers are, {drivers.cures()}"
         )
     return real[0]
 
@@ -257,8 +262,10 @@ def _absent(parts: list[str], fitting: list[Found], asked: str) -> DeviceError:
             "Intel's runtime is installed, but was not loaded: use plugrad's device before other users of pyopencl, "
             f"or start Python with OCL_ICD_VENDORS={drivers.intel_library()}; pip install intel-cmplr-lib-rt if that is missing"
         )
-    elif not fitting and words & {*KINDS, *ALIASES, *COMPANIES}:
-        cure = drivers.cures()
+    elif any(
+        not any(_fits(found, word) for found in _all()) for word in words & {*KINDS, *ALIASES, *COMPANIES}
+    ):
+        cure = f"drivers are, {drivers.cures('GPU' if 'gpu' in words else '')}"
     return DeviceError(f"{text}. {_there()}. {cure}")
 
 
