@@ -6,8 +6,11 @@ optional: an op that the library lacks is computed by a composite over the requi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MethodType
 from typing import Any, ClassVar
+
+import numpy as np
 
 from .dtypes import ALL, COMPLEX_, bfloat16, dtype, float16, float64, int64, of
 from .errors import DeviceError
@@ -367,6 +370,15 @@ class Backend:
         raise NotImplementedError(
             f"data_ptr: device {self.device_type!r} does not tell where its arrays are in memory"
         )
+
+    def check_range(self, x: Any, low: Any, high: Any, error: Callable[[Any], Exception]) -> None:
+        """Raise `error(element)` for an element of `x` that is not within low … high, both included.
+
+        Where that would make the host wait for the device, it may raise later, when values are next read.
+        """
+        host = np.asarray(self.to_numpy(x))
+        if host.size and not low <= host.min() <= host.max() <= high:
+            raise error(host[(host < low) | (host > high)].flat[0])
 
     def writer(self, kernel: Any) -> Any:
         """`kernel` with one more argument at the end: the array, of the result's shape and dtype, to write the result into.

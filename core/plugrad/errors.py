@@ -7,6 +7,14 @@ class DeviceError(RuntimeError):
     """A device that is not there, lacks something, or differs from another operand's."""
 
 
+class NoDeviceError(DeviceError):
+    """All that a device needs is installed, but this machine has no such device, or no driver for it."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has not as much memory left as was asked for; the program may drop something, and go on."""
+
+
 class PluginError(RuntimeError):
     """A plugin that could not be loaded, is incompatible, or breaks the rules of its hook."""
 

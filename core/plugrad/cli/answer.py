@@ -10,7 +10,7 @@ from typing import Any, TextIO
 #: Colours of the words that tell how something stands, wherever a cell of a table is one of them.
 STYLES = {
     "ok": "green", "loaded": "green", "usable": "green", "native": "green", "plugin": "green", "passed": "green",
-    "note": "cyan", "disabled": "cyan", "not installed": "cyan", "composite": "cyan", "skipped": "cyan",
+    "note": "cyan", "disabled": "cyan", "not installed": "cyan", "no device": "cyan", "composite": "cyan", "skipped": "cyan",
     "warning": "yellow", "host": "yellow", "incompatible": "yellow", "unclear": "yellow",
     "failure": "bold red", "failed": "bold red", "broken": "bold red", "absent": "bold red",
 }  # fmt: skip

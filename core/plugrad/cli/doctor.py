@@ -180,7 +180,7 @@ def devices(tried: list[dict[str, Any]]) -> Iterator[Finding]:
         if d["state"] == "usable":
             found = f"a gradient is right; import {_ms(d['import_seconds'])}, gradient {_ms(d['gradient_seconds'])}"
             yield Finding("ok", check, found)
-        elif d["state"] == "not installed":
+        elif d["state"] in ("not installed", "no device"):
             yield Finding("note", check, why_not(d))
         elif d["state"] == "broken":
             cure = f"install what it names, upgrade or uninstall {d['distribution']}, or {disable}"

@@ -72,8 +72,8 @@ def kind_of(spec: object) -> str:
 def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
     """Each backend that a plugin offers, as JSON, after its device was tried.
 
-    ``state`` is "usable", "not installed" (what the backend requires is not), "incompatible" (its plugin is), or
-    "broken"; ``cause`` tells why it is not usable.
+    ``state`` is "usable", "not installed" (what the backend requires is not), "no device" (this machine has none),
+    "incompatible" (its plugin is), or "broken"; ``cause`` tells why it is not usable.
     """
     from ..plugins import BackendSpec
     from .probe import ask
@@ -86,7 +86,7 @@ def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
     for d in found:
         if d["state"] == "usable":
             d |= answers[d["device"]]
-            d["state"] = "broken" if d["cause"] else "usable"
+            d["state"] = "usable" if not d["cause"] else "no device" if d.pop("no_device", False) else "broken"
     return found
 
 

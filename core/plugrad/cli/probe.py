@@ -124,13 +124,13 @@ QUESTIONS = {"probe": probe, "kernels": kernels}
 @contextmanager
 def _caught(found: dict[str, Any]) -> Iterator[None]:
     """What is raised becomes the cause."""
-    from ..errors import DeviceError
+    from ..errors import DeviceError, NoDeviceError
     from ..plugins.loader import describe
 
     try:
         yield
     except DeviceError as error:  # its text is meant for users
-        found["cause"] = str(error)
+        found["cause"], found["no_device"] = str(error), isinstance(error, NoDeviceError)
     except (Exception, SystemExit) as error:
         found["cause"] = describe(error)
 

@@ -27,12 +27,14 @@ class LossComposites:
         index = self.astype(target, dtypes.int64)
         counts = index != ignore_index
         index = self.where(counts, index, 0)
-        wrong = self.to_numpy((index < 0) | (index >= classes))
-        if wrong.any():
-            raise IndexError(
-                f"nll_loss: Target {self.to_numpy(index)[wrong].flat[0]} is out of bounds: "
-                f"expected a class from 0 to {classes - 1}"
-            )
+        self.check_range(
+            index,
+            0,
+            classes - 1,
+            lambda wrong: IndexError(
+                f"nll_loss: Target {wrong} is out of bounds: expected a class from 0 to {classes - 1}"
+            ),
+        )
         flat = self.reshape(index, (math.prod(index.shape),))
         one = (
             self.full(tuple(flat.shape), 1, dt)

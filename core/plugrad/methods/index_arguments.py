@@ -38,11 +38,12 @@ def in_range(
     indices: Any, dim: int, size: int, asked: str, error: type[Exception], negative: bool = False
 ) -> None:
     """Raise `error` for an index outside a dimension of `size`; `negative` ones may count from its end."""
-    host = keys.on_host(indices)
-    low = -size if negative else 0
-    if host.size and not low <= host.min() <= host.max() < size:
-        bad = host[(host < low) | (host >= size)].flat[0]
-        raise error(f"{asked}(): index {bad} is out of bounds for dimension {dim} with size {size}")
+    keys.check_range(
+        indices,
+        -size if negative else 0,
+        size - 1,
+        lambda bad: error(f"{asked}(): index {bad} is out of bounds for dimension {dim} with size {size}"),
+    )
 
 
 def slices_along(

@@ -7,13 +7,13 @@ index arrays are, as in PyTorch; NumPy would take an integer beside an index arr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes, ops
-from ..backend import BY_ARRAY, Backend
+from ..backend import BY_ARRAY, Backend, for_device
 from ..errors import DeviceError
 from ..graph import Variable
 
@@ -173,6 +173,15 @@ def on_host(raw: Any) -> np.ndarray:
     """The values of a raw array as a NumPy array."""
     backend = BY_ARRAY[type(raw)]
     return np.asarray(backend.all_values(raw) if backend.is_transform else backend.to_numpy(raw))
+
+
+def check_range(raw: Any, low: int, high: int, error: Callable[[Any], Exception]) -> None:
+    """Raise `error(element)` for an element of a raw array of integers that is not within low … high."""
+    backend = BY_ARRAY[type(raw)]
+    if backend.is_transform:
+        for_device("cpu").check_range(on_host(raw), low, high, error)
+    else:
+        backend.check_range(raw, low, high, error)
 
 
 def explained(error: Exception, parts: tuple[Any, ...], raw: Any) -> Exception:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import creation, dtypes, ops
-from ..methods.keys import index_array, on_host
+from ..methods.keys import check_range, index_array
 
 __all__ = ["embedding", "layer_norm", "scaled_dot_product_attention"]
 
@@ -43,12 +43,14 @@ def embedding(
     rows = weight.shape[0]
     padding_idx = row_number(padding_idx, rows)
     indices = index_array(input, weight._backend)
-    host = on_host(indices)
-    if host.size and not 0 <= host.min() <= host.max() < rows:
-        wrong = host[(host < 0) | (host >= rows)].flat[0]
-        raise IndexError(
+    check_range(
+        indices,
+        0,
+        rows - 1,
+        lambda wrong: IndexError(
             f"embedding: index out of range in self: {wrong} is none of the {rows} rows of weight"
-        )
+        ),
+    )
     return ops.embedding.call(weight, indices, padding_idx)
 
 

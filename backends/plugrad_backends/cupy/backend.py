@@ -1,0 +1,167 @@
+"""The CuPy backend: memory, and the table of kernels."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import cupy
+import cupyx
+import numpy as np
+
+from plugrad import dtypes
+from plugrad.backend import Backend
+from plugrad.errors import DeviceError
+
+from . import detect, elementwise, memory, sync
+from .devices import describe
+from .elementwise import ElementwiseKernels
+from .index import IndexKernels
+from .linalg import LinalgKernels
+from .ranges import Ranges
+from .reduce import ReduceKernels
+from .shape import ShapeKernels
+from .sort import SortKernels
+
+
+class CuPyBackend(
+    ElementwiseKernels, ReduceKernels, ShapeKernels, IndexKernels, SortKernels, LinalgKernels, Backend
+):
+    """`device("cuda")`: raw arrays are `cupy.ndarray`."""
+
+    device_type = "cuda"
+    array_type: ClassVar[type] = cupy.ndarray
+    #: CuPy, or in tests what stands in for it.
+    xp: ClassVar[Any] = cupy
+    xpx: ClassVar[Any] = cupyx
+    deterministic_index_add = False
+
+    def __init__(self, index: int | None = None) -> None:
+        found = detect.count(self.xp)
+        if index is not None and index >= found:
+            raise DeviceError(
+                f"device 'cuda:{index}' is not there: the driver sees {found} GPU{'s' if found > 1 else ''}, "
+                f"'cuda:0'{f' … cuda:{found - 1}' if found > 1 else ''}"
+            )
+        super().__init__(index)
+        for op, name in elementwise.ALIKE.items():
+            setattr(self, op, getattr(self.xp, name))
+        memory.install(self.xp)
+        self.ranges = Ranges(self.xp)
+
+    def _raw(self, dt: dtypes.dtype) -> Any:
+        if dt not in self.dtypes:
+            raise DeviceError(
+                f"device {self.device_type!r} has no {dt.name}: use float32 or float16, or install 'ml_dtypes'"
+            )
+        return dt.numpy or _BFLOAT16
+
+    @classmethod
+    def devices(cls) -> list[str]:
+        return [describe(cls.xp, index) for index in range(detect.count(cls.xp))]
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def from_numpy(self, array: np.ndarray) -> Any:
+        dtypes.of(array.dtype)
+        return self.xp.array(array, order="C")  # by way of pinned memory: the host need not wait
+
+    def to_numpy(self, raw: Any) -> np.ndarray:
+        sync.note("a copy to the host")
+        host = raw.get()
+        self._raise_found()
+        return host
+
+    def empty(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
+        return self.xp.empty(shape, self._raw(dtype))
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: dtypes.dtype) -> Any:
+        raw = self.xp.empty(shape, self._raw(dtype))
+        raw.fill(value)
+        return raw
+
+    def zeros(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
+        return self.xp.zeros(shape, self._raw(dtype))
+
+    def copy(self, raw: Any) -> Any:
+        return raw.copy()
+
+    def alias(self, raw: Any) -> Any:
+        return raw.view()
+
+    def lend(self, raw: Any) -> Any:
+        return memory.over(self.xp, raw)
+
+    def can_view(self, raw: Any, shape: tuple[int, ...]) -> bool:
+        return memory.can_view(raw, shape)
+
+    def owned(self, raw: Any, holders: int) -> bool:
+        if sys.getrefcount(raw) > holders:
+            return False
+        return raw.base is None and raw.flags.c_contiguous and memory.is_own(self.xp, raw)
+
+    def rebase(self, raws: list[Any]) -> list[Any]:
+        return memory.moved(self.xp, raws)
+
+    def strides(self, raw: Any) -> tuple[int, ...]:
+        return tuple(s // raw.itemsize for s in raw.strides)
+
+    def span(self, raw: Any) -> tuple[int, int]:
+        return memory.bounds(raw) if raw.size else (0, 0)
+
+    def data_ptr(self, raw: Any) -> int:
+        return raw.data.ptr
+
+    def synchronize(self) -> None:
+        sync.note("synchronize")
+        self.xp.cuda.runtime.deviceSynchronize()
+        self._raise_found()
+
+    def writer(self, kernel: Any) -> Any:
+        if not isinstance(kernel, self.xp.ufunc):
+            return super().writer(kernel)
+        return kernel  # a ufunc takes the array to write into as one more argument
+
+    # --- elements out of range ----------------------------------------------------------------------------------------
+
+    def check_range(self, x: Any, low: int, high: int, error: Callable[[Any], Exception]) -> None:
+        if x.size:
+            self.ranges.check(x, low, high, error)
+
+    def _raise_found(self) -> None:
+        """Raise what a kernel noted since values were last read."""
+        error = self.ranges.told()
+        if error is not None:
+            raise error
+
+
+def _bfloat16() -> Any:
+    """The dtype of bfloat16 that CuPy knows; None where the package for it is not installed."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    found = np.dtype(ml_dtypes.bfloat16)
+    dtypes.register(found, dtypes.bfloat16)
+    return found
+
+
+_BFLOAT16 = _bfloat16()
+CuPyBackend.dtypes = frozenset(d for d in dtypes.ALL if d.numpy is not None or _BFLOAT16 is not None)
+
+
+def _after_fork() -> None:
+    """In a child of a process that has used the driver: say so, where CUDA would answer with a number."""
+    if detect.started_in is not None:
+        CuPyBackend.from_numpy = CuPyBackend.empty = CuPyBackend.to_numpy = _forked  # type: ignore[assignment,method-assign]
+
+
+def _forked(*args: Any) -> Any:
+    detect.check_fork()
+    raise AssertionError("not reached: this is a child process")
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
