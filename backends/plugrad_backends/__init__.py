@@ -11,7 +11,13 @@ def plugrad_backends() -> list[BackendSpec]:
     here = "plugrad_backends"
     return [
         BackendSpec("cpu", f"{here}.numpy:NumPyBackend", array_types=("numpy:ndarray",)),
-        BackendSpec("cuda", f"{here}.cupy:CuPyBackend", requires=("cupy",), extra="cuda", array_types=("cupy:ndarray",)),
+        BackendSpec(
+            "cuda",
+            f"{here}.cupy:CuPyBackend",
+            requires=("cupy",),
+            extra="cuda",
+            array_types=("cupy:ndarray",),
+        ),
         BackendSpec(
             "opencl", f"{here}.opencl:OpenCLBackend", requires=("pyopencl",), extra="opencl", names=True
         ),

@@ -95,6 +95,7 @@ def _read(x: Any) -> Any:
     [
         lambda x, i: x[i],
         lambda x, i: x.index_select(0, i),
+        lambda x, i: x.take(i),
         lambda x, i: torch.nn.functional.embedding(i, x.reshape(3, 1)),
         lambda x, i: x.gather(0, i),
         lambda x, i: x.index_add(0, i, torch.ones_like(x)[: len(i)]),

@@ -176,10 +176,14 @@ class Indexing(Sorting, IndexWriting):
     def take(self, index: Any) -> Any:
         """The elements at positions of the flattened tensor, in the shape of `index`."""
         indices, n = arguments.integers(self, index, "take"), self.numel()
-        host = keys.on_host(indices)
-        if host.size and not -n <= host.min() <= host.max() < n:
-            bad = host[(host < -n) | (host >= n)].flat[0]
-            raise IndexError(f"take(): out of range: tried to access index {bad} on a tensor of {n} elements")
+        keys.check_range(
+            indices,
+            -n,
+            n - 1,
+            lambda bad: IndexError(
+                f"take(): out of range: tried to access index {bad} on a tensor of {n} elements"
+            ),
+        )
         if not indices.shape:
             return ops.take_flat.call(self.reshape(-1), (indices.reshape(1),)).reshape(())
         return ops.take_flat.call(self.reshape(-1), (indices,))
