@@ -129,7 +129,7 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
     if not assigned and [text for _, text in tokens[statement : statement + 2]] != ["y", "="]:
         raise ValueError(f"{what}: the source {source!r} assigns nothing to y: write 'y = …'")
     try:
-        tree = ast.parse(_program(tokens))
+        tree = ast.parse(program(tokens))
     except SyntaxError as error:
         raise ValueError(
             f"{what}: the source {source!r} is no list of statements in C: {error.msg}"
@@ -173,13 +173,13 @@ def value(tokens: list[Token], point: dict[str, float]) -> float | None:
         return None
     scope = {"__builtins__": {}, **FUNCTIONS, **point}
     try:
-        exec(_program(tokens), scope)
+        exec(program(tokens), scope)
         return float(scope["y"])
     except (ArithmeticError, ValueError, TypeError):
         return None
 
 
-def _program(tokens: list[Token]) -> str:
+def program(tokens: list[Token]) -> str:
     """The statements as Python's, one a line."""
     statements = _split([token for token in tokens if token[1] != "float"], ";")
     return "\n".join(
@@ -209,7 +209,7 @@ def _python(tokens: list[Token]) -> str:
             i = end
         else:
             words.append(
-                {"&&": "and", "||": "or", "!": "-"}.get(text, text.rstrip("fF") if kind == "number" else text)
+                {"&&": "and", "||": "or", "!": "~"}.get(text, text.rstrip("fF") if kind == "number" else text)
             )
         i += 1
     return " ".join(words)

@@ -286,6 +286,8 @@ class Emitter:
             return f"{name}({', '.join([self.value(a) for a in args])})"
         args = [self.value(a) for a in x.args]
         if op in _SYMBOLS:
+            if op in ("<", "<=", ">", ">=") and d.width > 1 and x.args[0].dtype.kind == "b":
+                args.reverse()  # -1 is true
             text = f"{args[0]} {op} {args[1]}"
             return d.compared(text, x.args[0].dtype) if op in _COMPARISONS else text
         if op == "neg":

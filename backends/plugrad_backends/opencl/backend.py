@@ -11,11 +11,15 @@ from plugrad.backend import Backend
 from plugrad.dtypes import COMPLEX_, dtype, float64
 from plugrad.errors import DeviceError
 
+from ..expressions.statements import function_of
 from . import layout, runtimes
 from .arithmetic import ElementwiseKernels
 from .array import Array
 from .device import Device
 from .elementwise import Elementwise
+
+#: The devices in use, by their index.
+_devices: dict[int, Device] = {}
 
 
 class OpenCLBackend(ElementwiseKernels, Backend):
@@ -27,7 +31,9 @@ class OpenCLBackend(ElementwiseKernels, Backend):
     def __init__(self, index: int | None = None) -> None:
         found = runtimes.select(index)
         super().__init__(found.index)
-        self.device = Device(found, found.index, runtimes.capabilities(found))
+        if found.index not in _devices:
+            _devices[found.index] = Device(found, runtimes.capabilities(found))
+        self.device = _devices[found.index]
         self.device.functions = self
         self.array_type = self.device.array_type  # type: ignore[misc]
         if "fp64" not in self.device.capabilities:
@@ -167,9 +173,12 @@ class OpenCLBackend(ElementwiseKernels, Backend):
 
     # --- one kernel of a function of kernels ------------------------------------------------------------------------
 
-    def fused(self, name: str, function: Any, inputs: Any = None) -> Elementwise:
-        """One kernel of a function that computes with elementwise kernels."""
-        return Elementwise(self.device, name, function)
+    def fused(self, name: str, function: Any, inputs: int) -> Elementwise:
+        return Elementwise(self.device, name, function, op_by_op=True)
+
+    def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Elementwise:
+        """The kernel of an operator that is declared by C statements."""
+        return Elementwise(self.device, name, function_of(name, source, (*inputs, *params)))
 
     # --- required members that are not written yet ------------------------------------------------------------------
 

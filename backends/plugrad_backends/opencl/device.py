@@ -30,9 +30,9 @@ class Device:
     or "item" (a work item an element, as GPUs want it). Its arrays are of a type of their own, `array_type`.
     """
 
-    def __init__(self, found: Any, index: int = 0, capabilities: frozenset[str] = frozenset()) -> None:
-        self.found, self.index, self.device = found, index, found.device
-        self.is_cpu = found.kind == "cpu" and not found.is_interpreter
+    def __init__(self, found: Any, capabilities: frozenset[str], is_cpu: bool | None = None) -> None:
+        self.found, self.index, self.device = found, found.index, found.device
+        self.is_cpu = found.kind == "cpu" if is_cpu is None else is_cpu
         self.name, self.platform_name = found.name, found.platform_name
         self.units = self.device.max_compute_units
         self.capabilities = capabilities

@@ -43,7 +43,8 @@ class Elementwise:
     """The kernels of one function on one device; called with arrays and numbers, it returns a new dense array.
 
     `function` computes with expressions. With `promote` operands of different dtypes are brought to their common one, by
-    NumPy's rules; `free` are the positions of operands that take no part in that, such as a condition.
+    NumPy's rules; `free` are the positions of operands that take no part in that, such as a condition. With `op_by_op` the
+    function computes with arrays, too, and does so where it cannot be traced.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Elementwise:
         function: Callable[..., Any],
         promote: bool = False,
         free: tuple[int, ...] = (),
+        op_by_op: bool = False,
     ) -> None:
         self.device, self.name, self.function = device, name, function
         self.c_name = "".join(c if c.isalnum() else "_" for c in name)
-        self.promote, self.free = promote, free
+        self.promote, self.free, self.op_by_op = promote, free, op_by_op
         self._plans: dict[Any, Plan] = {}
         #: Operands of which some numbers are constants of the kernel.
         self._by_value: set[Any] = set()
@@ -65,17 +67,45 @@ class Elementwise:
     def __repr__(self) -> str:
         return f"<elementwise kernel {self.name} on {self.device}>"
 
-    def __call__(self, *args: Any) -> Any:
-        """The function of arrays, numbers and plain values; a tuple of arrays where it has several results."""
+    def __call__(self, *args: Any, out: Any = None) -> Any:
+        """The function of arrays, numbers and plain values; a tuple of arrays where it has several results.
+
+        With `out`, an array or a tuple of them, the results are written there.
+        """
+        if out is not None:
+            return self._with_out(args, out)
         kind = self.device.array_type
         key = tuple([a.sig if type(a) is kind else type(a) if type(a) in _NUMBERS else a for a in args])
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._planned(key, args, None)
+            try:
+                plan = self._planned(key, args, None)
+            except NotTraceable:
+                if not self.op_by_op:
+                    raise
+                return self.function(*args)
         device = self.device
-        outs = [kind(device.allocate(sig.nbytes), 0, sig) for sig in plan.outs]
+        if len(plan.outs) == 1:
+            sig = plan.outs[0]
+            y = kind(device.allocate(sig.nbytes), 0, sig)
+            self._run(plan, (y,), args)
+            return y
+        outs = tuple([kind(device.allocate(sig.nbytes), 0, sig) for sig in plan.outs])
         self._run(plan, outs, args)
-        return outs[0] if len(outs) == 1 else tuple(outs)
+        return outs
+
+    def _with_out(self, args: Sequence[Any], out: Any) -> Any:
+        outs = out if isinstance(out, tuple) else (out,)
+        try:
+            self.into(outs, *args)
+        except NotTraceable:
+            if not self.op_by_op:
+                raise
+            results = self.function(*args)
+            backend = self.device.functions
+            for o, r in zip(outs, results if isinstance(out, tuple) else (results,)):
+                backend.setitem(o, ..., r)
+        return out
 
     def into(self, outs: Sequence[Any], *args: Any) -> None:
         """Write the results into arrays, of any strides, which may be among the operands."""
@@ -89,7 +119,7 @@ class Elementwise:
             plan = self._planned(key, args, [o.sig for o in outs])
         for out in outs:
             if any(type(a) is kind and a.buffer is out.buffer and _clash(a, out) for a in args):
-                args = tuple(a.dense() if type(a) is kind and a.buffer is out.buffer else a for a in args)
+                args = tuple(a.copy() if type(a) is kind and a.buffer is out.buffer else a for a in args)
                 return self.into(outs, *args)
         self._run(plan, outs, args)
         return None
@@ -98,8 +128,8 @@ class Elementwise:
         device = self.device
         if plan.kernel is None:  # nothing to compute
             return
-        given: list[Any] = []
-        for o in outs:
+        given: list[Any] = [outs[0].buffer, outs[0].offset]
+        for o in outs[1:]:
             given += (o.buffer, o.offset)
         kind = device.array_type
         for a in args if plan.takes is None else [args[i] for i in plan.takes]:
@@ -243,8 +273,6 @@ def _number_type(number: Any, common: Any) -> Any:
         return expr.FLOAT64
     if common.kind == "b" and type(number) is int:
         return expr.INT64
-    if common.kind == "f" and common.itemsize == 2:
-        return expr.FLOAT32
     return common
 
 
@@ -314,8 +342,8 @@ class Source:
             parameters += [f"__global {const}{one.stored(dtype)} *{name}_memory", f"const long {name}_offset"]
             types += [None, np.int64]
         for name, dtype in self.numbers:
-            parameters.append(f"const {one.stored(dtype)} {name}_number")
-            types.append(np.uint8 if dtype.kind == "b" else dtype.type)
+            parameters.append(f"const {one.base(dtype)} {name}_number")
+            types.append({"?": np.int32, "e": np.float32}.get(dtype.char, dtype.type))
         parameters += [f"const long {p}" for p in ("n", "pieces", "piece", "tiles", "each")]
         parameters += [f"const long n{j}" for j in range(1, self.rank)]
         for (name, _), c in zip(self.arrays, self.classes):
