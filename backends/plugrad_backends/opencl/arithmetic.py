@@ -39,6 +39,7 @@ class ElementwiseKernels:
     _cast = elementwise(f.cast)
     _fmod = elementwise(f.fmod)
     _fill = elementwise(lambda value: value)
+    _without_end = elementwise(lambda x, end, start: f.where(f.equal(x, end), start, x))
     _fill_complex = elementwise(f.complex)
 
     _powers: ClassVar[dict[float, str]] = {

@@ -17,6 +17,7 @@ from .arithmetic import ElementwiseKernels
 from .array import Array
 from .device import Device
 from .elementwise import Elementwise
+from .random import PhiloxStream
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
@@ -153,6 +154,9 @@ class OpenCLBackend(ElementwiseKernels, Backend):
 
             return write
         return Backend.writer(self, kernel)
+
+    def stream(self, algorithm: str, seed: int) -> PhiloxStream | None:
+        return PhiloxStream(self, seed) if algorithm == "philox" else None
 
     # --- shape and dtype --------------------------------------------------------------------------------------------
 
