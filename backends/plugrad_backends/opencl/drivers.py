@@ -7,6 +7,7 @@ folder, and a container may lack the file of a driver that is there. `listed` sh
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ FOLDERS = (
 
 #: How to get a driver, by what it is for; more of it stands in docs/opencl.md.
 CURES = {
-    "the CPU": 'pip install "plugrad[opencl-cpu]" (PoCL) or "plugrad[opencl-intel]" (Intel\'s)',
+    "the CPU": 'pip install "plugrad[opencl-cpu]" (PoCL) or "plugrad[opencl-intel]" (Intel\'s)'
+    if sys.platform == "linux" and platform.machine() == "x86_64"
+    else "PoCL, as pocl-opencl-icd or, of conda-forge, pocl",
     "an NVIDIA GPU": "NVIDIA's driver, on Debian with nvidia-opencl-icd",
     "an AMD GPU": "rocm-opencl-runtime of AMD, or rocm-opencl-icd of Debian and Ubuntu",
     "an Intel GPU": "intel-opencl-icd",

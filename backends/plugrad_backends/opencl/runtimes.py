@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from plugrad.errors import DeviceError
+from plugrad.errors import DeviceError, NoDeviceError
 
 from . import drivers
 
@@ -142,7 +142,6 @@ def _all() -> list[Found]:
 
 def _discover() -> list[Found]:
     global _looked
-    _looked = True
     with drivers.listed():
         try:
             import pyopencl
@@ -150,6 +149,7 @@ def _discover() -> list[Found]:
             raise DeviceError(
                 f"device 'opencl' needs pyopencl, which cannot be imported ({error}): pip install \"plugrad[opencl]\""
             ) from error
+        _looked = True
         try:
             platforms = pyopencl.get_platforms()
         except pyopencl.Error:  # the loader calls it an error that there is none
@@ -167,7 +167,7 @@ def _discover() -> list[Found]:
             )
         ]
     if not candidates:
-        raise DeviceError(f"device 'opencl': {drivers.no_runtime()}")
+        raise NoDeviceError(f"device 'opencl': {drivers.no_runtime()}")
     candidates.sort(key=lambda pair: pair[0])
     return [replace(found, index=index) for index, (_, found) in enumerate(candidates)]
 
@@ -227,8 +227,8 @@ def _first(asked: str) -> Found:
     real = [found for found in _all() if not found.is_interpreter]
     if not real:
         names = ", ".join(f"{found.name} (device 'opencl:{_called(found)}')" for found in _all())
-        raise DeviceError(
-            f"{asked}: only an interpreter is there, thousands of times slower than a device, which is used where it is named: "
+        raise NoDeviceError(
+            f"{asked}: there is only an interpreter, thousands of times slower than a device, and used only where it is named: "
             f"{names}. Drivers are, {drivers.cures()}"
         )
     return real[0]
