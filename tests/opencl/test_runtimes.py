@@ -208,7 +208,7 @@ def test_no_runtime(pretend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         runtimes.devices()
     text = str(caught.value)
     assert text.startswith(
-        "device 'opencl': pyopencl is installed, but no driver of OpenCL. Drivers are, for the CPU: pip"
+        "device 'opencl': pyopencl is installed, but no driver of OpenCL. Drivers are, for the CPU: "
     )
     assert "\n" not in text and all(how in text for how in drivers.CURES.values())
 
