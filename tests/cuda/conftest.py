@@ -40,3 +40,14 @@ def memory() -> Iterator[Any]:
     memory = host.Memory()
     yield memory
     memory.check()
+
+
+@pytest.fixture
+def cuda() -> Iterator[str]:
+    """The device "cuda" over the strict double of CuPy."""
+    pytest.importorskip("cupy")
+    from . import double_plugin
+
+    double_plugin.install()
+    yield "cuda"
+    double_plugin.remove()

@@ -19,7 +19,7 @@ import operator
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import cupy as real
@@ -52,6 +52,12 @@ class State:
 
 
 STATE = State()
+
+
+def reset() -> None:
+    """The machine as it is at first: one device, no limit."""
+    STATE.devices, STATE.current, STATE.limit, STATE.sync_allowed = 1, 0, 1 << 40, True
+    STREAMS.clear()
 
 
 @contextmanager
@@ -586,8 +592,65 @@ def _set_allocator(allocator: Any = None) -> None:
     STATE.allocator = allocator
 
 
+class Stream:
+    """A queue of a device; what is queued is done at once, so it only tells who waits for whom."""
+
+    null: Any = None
+
+    def __init__(
+        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
+    ) -> None:
+        self.device_id, self.priority = STATE.current, priority
+        self.ptr = 0 if null else id(self)
+        self.done, self.log = True, []  # type: ignore[var-annotated]
+
+    def use(self) -> Stream:
+        if self.ptr and self.device_id != STATE.current:
+            raise Strict(f"a stream of device {self.device_id} was made current on device {STATE.current}")
+        STREAMS[STATE.current] = self
+        return self
+
+    def synchronize(self) -> None:
+        waits("Stream.synchronize")
+
+    def record(self, event: Any = None) -> Any:
+        event = event or Event()
+        event.record(self)
+        return event
+
+    def wait_event(self, event: Any) -> None:
+        self.log.append(("waits for", event))
+
+
+Stream.null = Stream(null=True)
+STREAMS: dict[int, Stream] = {}
+
+
+class Event:
+    """A mark in a stream."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.device_id, self.timed, self.done = STATE.current, not disable_timing, True
+        self.stream: Any = None
+
+    def record(self, stream: Any = None) -> None:
+        self.stream = stream or _current_stream()
+        self.stream.log.append(("records", self))
+
+    def synchronize(self) -> None:
+        waits("Event.synchronize")
+
+
+def _current_stream(device_id: int = -1) -> Stream:
+    return STREAMS.get(STATE.current if device_id == -1 else device_id, Stream.null)
+
+
 _CUDA = types.SimpleNamespace(
     runtime=_RUNTIME,
+    Stream=Stream,
+    Event=Event,
+    get_current_stream=_current_stream,
+    get_elapsed_time=lambda start, end: 0.5,
     MemoryPointer=real.cuda.MemoryPointer,
     UnownedMemory=NotThePools,
     memory=real.cuda.memory,
@@ -608,6 +671,7 @@ DOUBLE = Namespace(
         "where": Ufunc("where", real._sorting.search._where_ufunc, np.where), "matmul": Function("matmul", real.matmul, _matmul),
         "lib": types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided)),
         "ElementwiseKernel": ElementwiseKernel, "get_default_memory_pool": lambda: POOL,
+        "get_default_pinned_memory_pool": lambda: types.SimpleNamespace(free_all_blocks=lambda: None),
     },
 )  # fmt: skip
-DOUBLEX = types.SimpleNamespace(errstate=_errstate, real=cupyx, nullcontext=nullcontext)
+DOUBLEX = types.SimpleNamespace(errstate=_errstate, real=cupyx)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,15 @@ import pytest
 pytest.importorskip("cupy")
 
 import plugrad as torch
-from plugrad import plugins
-from plugrad.plugins import registry
 from plugrad.testing import Conformance
 
 from . import strict_double as double
-from .double_plugin import DoublePlugin
 
 
 class TestDouble(Conformance):
     """Every check of the kit, through `CuPyBackend`'s own code."""
 
-    device, plugins = "cuda_double", ("tests.cuda.double_plugin:DoublePlugin",)
-
-
-@pytest.fixture
-def cuda() -> Iterator[str]:
-    """The device over the double."""
-    record = plugins.register(DoublePlugin())
-    yield "cuda_double"
-    double.STATE.devices, double.STATE.current, double.STATE.limit = 1, 0, 1 << 40
-    registry.REGISTRY._stages["by hand"].remove(record)
+    device, plugins = "cuda", ("tests.cuda.double_plugin:DoublePlugin",)
 
 
 def _classifier(device: str) -> Any:

@@ -22,6 +22,7 @@ from .index import IndexKernels
 from .linalg import LinalgKernels
 from .ranges import Ranges
 from .reduce import ReduceKernels
+from .runtime import Runtime
 from .shape import ShapeKernels
 from .sort import SortKernels
 
@@ -50,6 +51,8 @@ class CuPyBackend(
             setattr(self, op, getattr(self.xp, name))
         memory.install(self.xp)
         self.ranges = Ranges(self.xp)
+        #: What `plugrad.cuda` asks.
+        self.runtime = Runtime(self.xp)
 
     def _raw(self, dt: dtypes.dtype) -> Any:
         if dt not in self.dtypes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -55,6 +54,7 @@ class Counts:
 COUNTS = Counts()
 
 
+@cache
 def allocator(xp: Any) -> Callable[[int], Any]:
     """CuPy's pool as an allocator whose failures say how much memory there is."""
     pool = xp.get_default_memory_pool()
@@ -129,13 +129,9 @@ def can_view(raw: Any, shape: tuple[int, ...]) -> bool:
 def is_own(xp: Any, raw: Any) -> bool:
     """Whether nobody but `raw` itself shows its memory, which is the pool's."""
     pointer, memory = raw.data, raw.data.mem
-    if isinstance(memory, xp.cuda.UnownedMemory) and not OWNED_ANYWAY:
+    if isinstance(memory, xp.cuda.UnownedMemory):
         return False
     return sys.getrefcount(pointer) + sys.getrefcount(memory) <= _alone(xp)
-
-
-#: For tests: whether memory that CuPy does not own counts as the pool's.
-OWNED_ANYWAY = False
 
 
 @cache
@@ -144,8 +140,3 @@ def _alone(xp: Any) -> int:
     raw = xp.empty((1,), np.float32)
     pointer, memory = raw.data, raw.data.mem
     return sys.getrefcount(pointer) + sys.getrefcount(memory)
-
-
-def size_of(shape: tuple[int, ...], itemsize: int) -> int:
-    """The bytes of a dense array."""
-    return math.prod(shape) * itemsize
