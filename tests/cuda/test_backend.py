@@ -149,3 +149,12 @@ def test_a_refusal_of_the_double_is_one() -> None:
             x + x
     finally:
         double.STATE.devices, double.STATE.current = 1, 0
+
+
+def test_digits_trains(cuda: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.test_examples import import_example
+
+    digits = import_example("digits")
+    accuracy, losses = digits.main(["--device", cuda, "--epochs", "6"])
+    assert accuracy > 0.85 and losses[-1] < losses[0] / 4
+    assert "on cuda" in capsys.readouterr().out
