@@ -31,7 +31,7 @@ class ElementwiseKernels:
     where = elementwise(f.where, free=(0,))
     copy = elementwise(lambda x: x)
     zeros_like = elementwise(lambda x: 0)
-    positive = copy
+    positive = elementwise(lambda x: x)
     _pow = elementwise(f.pow)
     _floor_divide = elementwise(f.floor_divide)
     _remainder = elementwise(f.remainder)

@@ -17,13 +17,14 @@ from .arithmetic import ElementwiseKernels
 from .array import Array
 from .device import Device
 from .elementwise import Elementwise
+from .indexing import IndexKernels
 from .random import PhiloxStream
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
 
-class OpenCLBackend(ElementwiseKernels, Backend):
+class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 
     device_type = "opencl"
@@ -129,10 +130,6 @@ class OpenCLBackend(ElementwiseKernels, Backend):
             self._filled(part, value)
         return raw
 
-    def setitem_at(self, raw: Array, key: Any, value: Any) -> Array:
-        """Write at indices or a mask."""
-        raise NotImplementedError
-
     def _part(self, raw: Array, key: Any) -> Array | None:
         """The view that a key names; None where it has arrays in it."""
         key = key if isinstance(key, tuple) else (key,)
@@ -196,12 +193,6 @@ class OpenCLBackend(ElementwiseKernels, Backend):
         raise NotImplementedError
 
     def matmul(self, a, b):
-        raise NotImplementedError
-
-    def take(self, x, indices, axis):
-        raise NotImplementedError
-
-    def index_add(self, x, source, indices, axis):
         raise NotImplementedError
 
 

@@ -1,0 +1,326 @@
+"""Template of reading and writing by index: gather, and scatter that sets or adds.
+
+Both walk over (outer, place, inner): for each `o`, `t` and `j` an index names a slice of the indexed array, which is `index · step`
+elements behind the start of its row. Sizes, strides and offsets are arguments; elements are moved as bits, so that a gather
+is built for sizes of elements, not for dtypes. Indices are checked before (`Checked`), since nothing stops a kernel that
+reads elsewhere.
+
+A scatter needs no atomics, and gives the same bits each time: each work item owns destinations, a range of indices or
+of inner elements, and looks at all indices in order. So of several writes to one element the last one wins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from plugrad.dtypes import int32
+
+from ..expressions.expr import REAL_PART
+
+#: A work item of the CPU schedule gets at least so many elements.
+GRAIN = 2048
+#: The size of a group of the GPU schedule, and about how many work items a scatter has there.
+GROUP, SCATTERING = 64, 1 << 14
+_BITS = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+_WALK = ("outer", "m", "inner", "n", "step", "xo", "xj", "io", "it", "ij")
+
+
+class Walk:
+    """The extents and strides of a gather or scatter; counted in elements.
+
+    `x` is the indexed array, `index` that of int64 indices, of which negative ones count from `n`; `step` is how far apart
+    indexed slices are.
+    """
+
+    __slots__ = ("extents", "index", "index_steps", "n", "step", "x", "x_steps")
+
+    def __init__(
+        self, x: Any, x_steps: tuple[int, int], index: Any, index_steps: tuple[int, int, int], n: int, step: int,
+        extents: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        self.x, self.x_steps, self.index, self.index_steps = x, x_steps, index, index_steps
+        self.n, self.step, self.extents = n, step, extents
+
+    def args(self) -> list[int]:
+        """The arguments of kernels, as `_WALK` names them."""
+        return [*self.extents, self.n, self.step, *self.x_steps, *self.index_steps]
+
+
+class _Element:
+    """How elements are moved or added: C text for one, and where there are vectors for those."""
+
+    def __init__(self, device: Any, dtype: np.dtype[Any], adds: bool) -> None:
+        self.device, self.adds = device, adds
+        self.operator = "|" if dtype.kind == "b" else "+"
+        if not adds or dtype.kind == "b":
+            dtype = _BITS.get(dtype.itemsize, dtype)
+        self.dtype = dtype
+        self.is_pair = dtype in REAL_PART
+        one = device.dialect(1)
+        self.stored = one.stored(dtype)
+        self.width = 1 if self.is_pair or not device.is_cpu else device.width(max(dtype.itemsize, 2))
+
+    def put(self, to: str, value: str, width: int = 1) -> str:
+        """The statement that writes or adds what is at the pointer `value` to what is at the pointer `to`."""
+        if self.is_pair:
+            return f"*({to}) {'+' if self.adds else ''}= *({value});"
+        d = self.device.dialect(width)
+        text = d.load(value, self.dtype)
+        if self.adds:
+            text = f"{d.load(to, self.dtype)} {self.operator} {text}"
+        return d.store(to, f"({text})" if self.adds else text, self.dtype)
+
+    def run(self, to: str, value: str, indent: str) -> list[str]:
+        """The statements for dense elements from `j` on before `stop`."""
+        lines = []
+        if self.width > 1:
+            w = self.width
+            lines.append(
+                f"for (; j + {w} <= stop; j += {w}) {{ {self.put(f'{to} + j', f'{value} + j', w)} }}"
+            )
+        lines.append(f"for (; j < stop; j++) {{ {self.put(f'{to} + j', f'{value} + j')} }}")
+        return [indent + line for line in lines]
+
+
+def _kernel(name: str, group: int, parameters: list[str], body: list[str]) -> str:
+    text = "\n".join("    " + line for line in body)
+    head = f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))"
+    return f"{head}\nvoid kernel_{name}({', '.join(parameters)}) {{\n{text}\n}}\n"
+
+
+def _longs(*names: str) -> list[str]:
+    return [f"const long {name}" for name in names]
+
+
+_INDEX = "__global const long *index, const long index_offset"
+
+
+# --- gather -----------------------------------------------------------------------------------------------------------
+
+
+def gather(walk: Walk, out: Any) -> None:
+    """Write the elements that a walk names into the dense array `out`."""
+    device = out.device
+    outer, m, inner = walk.extents
+    size = outer * m * inner
+    if not size:
+        return
+    rows = device.is_cpu and walk.x_steps[1] == 1 and walk.index_steps[2] == 0 and inner > 1
+    key = ("gather", out.dtype.itemsize, rows)
+    kernel = device.kernel(key, lambda: _gather_source(device, out.dtype, rows))
+    x, index = walk.x, walk.index
+    given = [x.buffer, x.offset, index.buffer, index.offset, out.buffer, out.offset, *walk.args()]
+    if not device.is_cpu:
+        device.launch(kernel, size, (GROUP,), *given)
+        return
+    items = max(1, min(8 * device.units, size // GRAIN))
+    pieces = 1 if outer * m >= items else -(-items // (outer * m))
+    piece = -(-(-(-inner // pieces)) // 16) * 16
+    pieces = -(-inner // piece)
+    tiles = outer * m * pieces
+    each = -(-tiles // min(items, tiles))
+    device.launch(kernel, -(-tiles // each), (1,), *given, pieces, piece, tiles, each)
+
+
+def _gather_source(device: Any, dtype: Any, rows: bool) -> tuple[str, list[Any]]:
+    e = _Element(device, dtype, False)
+    parameters = [f"__global const {e.stored} *x", "const long x_offset", *_INDEX.split(", ")]
+    parameters += [f"__global {e.stored} *y", "const long y_offset", *_longs(*_WALK)]
+    one = [
+        "long i = index[index_at + j*ij]; if (i < 0) i += n;",
+        e.put("y_row + j", "x + x_at + i*step + j*xj"),
+    ]
+    if not device.is_cpu:
+        body = [
+            "const long q = get_global_id(0);",
+            "if (q >= outer*m*inner) return;",
+            "const long r = q / inner, j = q - r*inner, o = r / m, t = r - o*m;",
+            "const long index_at = index_offset + o*io + t*it, x_at = x_offset + o*xo;",
+            f"__global {e.stored} *y_row = y + y_offset + r*inner;",
+            *one,
+        ]
+        return _kernel("gather", GROUP, parameters, body), _types(parameters)
+    parameters += _longs("pieces", "piece", "tiles", "each")
+    body = [
+        "long q = get_global_id(0)*each;",
+        "const long end = min(q + each, tiles);",
+        "long r = q / pieces, p = q - r*pieces, o = r / m, t = r - o*m;",
+        "for (; q < end; q++) {",
+        "    long j = p*piece; const long stop = min(j + piece, inner);",
+        "    const long index_at = index_offset + o*io + t*it, x_at = x_offset + o*xo;",
+        f"    __global {e.stored} *y_row = y + y_offset + r*inner;",
+    ]
+    if rows:
+        body += [
+            "    long i = index[index_at]; if (i < 0) i += n;",
+            f"    __global const {e.stored} *x_row = x + x_at + i*step;",
+            *e.run("y_row", "x_row", "    "),
+        ]
+    else:
+        body += ["    for (; j < stop; j++) {", *("        " + line for line in one), "    }"]
+    body += ["    if (++p == pieces) { p = 0; r++; if (++t == m) { t = 0; o++; } }", "}"]
+    return _kernel("gather", 1, parameters, body), _types(parameters)
+
+
+def _types(parameters: list[str]) -> list[Any]:
+    return [None if p.startswith("__global") else np.int64 for p in parameters]
+
+
+# --- scatter ----------------------------------------------------------------------------------------------------------
+
+
+def scatter(
+    walk: Walk, values: Any, value_steps: tuple[int, int, int], reach: tuple[int, int], adds: bool
+) -> None:
+    """Write `values` into the elements of `walk.x` that the walk names, or add them to those.
+
+    Indices, negative ones made positive, are within `reach`: from its first up to before its last.
+    """
+    x, index, device = walk.x, walk.index, walk.x.device
+    outer, m, inner = walk.extents
+    low, high = reach
+    if not outer * m * inner:
+        return
+    rows = (
+        device.is_cpu and inner > 1 and walk.index_steps[2] == 0 and (walk.x_steps[1], value_steps[2]) == (1, 1)
+    )
+    kind = x.dtype if adds else x.dtype.itemsize
+    key = ("scatter", kind, adds, rows)
+    kernel = device.kernel(key, lambda: _scatter_source(device, x.dtype, adds, rows))
+    # Destinations are divided among work items: rows, ranges of indices, and blocks of inner elements.
+    wanted = SCATTERING if not device.is_cpu else max(1, min(4 * device.units, outer * m * inner // GRAIN))
+    blocks = 1
+    if not device.is_cpu:
+        blocks = inner
+    elif not rows:
+        blocks = max(1, min(-(-wanted // outer), inner // 64))
+    ranges = max(1, min(-(-wanted // (outer * blocks)), high - low))
+    if rows:
+        blocks = max(1, min(-(-wanted // (outer * ranges)), inner // 64))
+    block = -(-inner // blocks)
+    if device.is_cpu:
+        block = -(-block // 16) * 16
+        blocks = -(-inner // block)
+    items = outer * ranges * blocks
+    span = -(-(high - low) // ranges)
+    given = [x.buffer, x.offset, index.buffer, index.offset, values.buffer, values.offset, *walk.args()]
+    device.launch(
+        kernel, items, (1 if device.is_cpu else GROUP,), *given, *value_steps, low, high, span, ranges, blocks, block
+    )  # fmt: skip
+
+
+def _scatter_source(device: Any, dtype: Any, adds: bool, rows: bool) -> tuple[str, list[Any]]:
+    e = _Element(device, dtype, adds)
+    parameters = [f"__global {e.stored} *x", "const long x_offset", *_INDEX.split(", ")]
+    parameters += [f"__global const {e.stored} *v", "const long v_offset", *_longs(*_WALK)]
+    parameters += _longs("vo", "vt", "vj", "low", "high", "span", "ranges", "blocks", "block")
+    group = 1 if device.is_cpu else GROUP
+    body = [
+        "const long q = get_global_id(0);",
+        "if (q >= outer*ranges*blocks) return;",
+        "const long rest = q / blocks, first = (q - rest*blocks)*block, last = min(first + block, inner);",
+        "const long o = rest / ranges, from = low + (rest - o*ranges)*span, before = min(from + span, high);",
+        "const long x_at = x_offset + o*xo;",
+        "for (long t = 0; t < m; t++) {",
+        "    const long index_at = index_offset + o*io + t*it, v_at = v_offset + o*vo + t*vt;",
+    ]
+    if rows:
+        body += [
+            "    long i = index[index_at]; if (i < 0) i += n;",
+            "    if (i < from || i >= before) continue;",
+            f"    __global {e.stored} *x_row = x + x_at + i*step;",
+            f"    __global const {e.stored} *v_row = v + v_at;",
+            "    long j = first; const long stop = last;",
+            *e.run("x_row", "v_row", "    "),
+        ]
+    else:
+        body += [
+            "    for (long j = first; j < last; j++) {",
+            "        long i = index[index_at + j*ij]; if (i < 0) i += n;",
+            f"        if (i >= from && i < before) {{ {e.put('x + x_at + i*step + j*xj', 'v + v_at + j*vj')} }}",
+            "    }",
+        ]
+    body.append("}")
+    return _kernel("scatter", group, parameters, body), _types(parameters)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def in_range(index: Any, low: int, high: int) -> bool:
+    """Whether all indices of a 1-d array are from `low` up to before `high`; waits for the answer."""
+    device, n = index.device, index.size
+    if not n:
+        return True
+    kernel = device.kernel(("out_of_range",), lambda: _check_source(device))
+    flag = device.functions.zeros((1,), int32)
+    items = max(1, min(8 * device.units, n // GRAIN)) if device.is_cpu else -(-n // 16)
+    each = -(-n // items)
+    device.launch(
+        kernel, items, (1 if device.is_cpu else GROUP,), index.buffer, index.offset, flag.buffer, n,
+        index.strides[0], each, low, high,
+    )  # fmt: skip
+    return not flag.get()[0]
+
+
+def _check_source(device: Any) -> tuple[str, list[Any]]:
+    parameters = [*_INDEX.split(", "), "__global int *flag", *_longs("n", "it", "each", "low", "high")]
+    body = [
+        "const long t = get_global_id(0)*each, end = min(t + each, n);",
+        "int wrong = 0;",
+        "for (long k = t; k < end; k++) {",
+        "    const long i = index[index_offset + k*it];",
+        "    wrong |= (i < low) | (i >= high);",
+        "}",
+        "if (wrong) atomic_or(flag, 1);",
+    ]
+    return _kernel("out_of_range", 1 if device.is_cpu else GROUP, parameters, body), _types(parameters)
+
+
+# --- places of what is true -------------------------------------------------------------------------------------------
+
+
+def true_places(mask: Any) -> Any:
+    """The places of a dense 1-d mask that are true, in order; their number waits for the device."""
+    device, n = mask.device, mask.size
+    if not n:
+        return device.empty((0,), np.int64)
+    items = max(1, min(8 * device.units, n // GRAIN)) if device.is_cpu else -(-n // max(64, n >> 16))
+    each = -(-n // items)
+    items = -(-n // each)
+    counts = device.empty((items,), np.int64)
+    group = (1 if device.is_cpu else GROUP,)
+    kernel = device.kernel(("count_true",), lambda: _true_source(device, "count_true"))
+    device.launch(kernel, items, group, mask.buffer, mask.offset, counts.buffer, n, each)
+    ends = np.cumsum(counts.get())
+    out = device.empty((int(ends[-1]),), np.int64)
+    if out.size:
+        starts = device.functions.from_numpy(np.concatenate([[0], ends[:-1]]))
+        kernel = device.kernel(("true_places",), lambda: _true_source(device, "true_places"))
+        device.launch(
+            kernel, items, group, mask.buffer, mask.offset, starts.buffer, n, each, out.buffer
+        )
+    return out
+
+
+def _true_source(device: Any, name: str) -> tuple[str, list[Any]]:
+    """Each item looks at a slab: how many are true, or where."""
+    parameters = ["__global const uchar *mask", "const long offset", "__global long *found", *_longs("n", "each")]
+    counts = name == "count_true"
+    if not counts:
+        parameters += ["__global long *places"]
+    body = [
+        "const long t = get_global_id(0), first = t*each, end = min(first + each, n);",
+        "if (first >= n) return;",
+        f"long k = {'0' if counts else 'found[t]'};",
+        f"for (long i = first; i < end; i++) {'k +=' if counts else 'if'} (mask[offset + i] != 0)"
+        f"{';' if counts else ' places[k++] = i;'}",
+    ]
+    if counts:
+        body.append("found[t] = k;")
+    return _kernel(name, 1 if device.is_cpu else GROUP, parameters, body), _types(parameters)
+
+
+__all__ = ["Walk", "gather", "in_range", "scatter", "true_places"]
