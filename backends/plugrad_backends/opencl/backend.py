@@ -133,7 +133,7 @@ class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
     def _part(self, raw: Array, key: Any) -> Array | None:
         """The view that a key names; None where it has arrays in it."""
         key = key if isinstance(key, tuple) else (key,)
-        if any(hasattr(k, "dtype") or isinstance(k, list) for k in key):
+        if any(hasattr(k, "dtype") or isinstance(k, (list, bool)) for k in key):
             return None
         return raw.basic_index(key)
 
