@@ -135,9 +135,7 @@ def test_an_index_for_each_element(opencl, layout, axis):
         expected = cpu.scatter_fill(x, i, axis, 7)
         np.testing.assert_array_equal(opencl.scatter_fill(on_device, index, axis, 7).get(), expected)
         expected = cpu.embed_gathered(src, i, axis, (3, 4, 5))
-        np.testing.assert_array_equal(
-            opencl.embed_gathered(values, index, axis, (3, 4, 5)).get(), expected
-        )
+        np.testing.assert_array_equal(opencl.embed_gathered(values, index, axis, (3, 4, 5)).get(), expected)
         expected = cpu.scatter(x, src, i, axis)
         np.testing.assert_array_equal(opencl.scatter(on_device, values, index, axis).get(), expected)
         larger = opencl.from_numpy(np.pad(src, 1)).basic_index((slice(1, None),) * 3)
@@ -222,14 +220,20 @@ def test_indices_that_do_not_fit(opencl):
     ):
         with pytest.raises(IndexError, match="index 4 is out of bounds for axis 1 with size"):
             call()
-    with pytest.raises(ValueError, match=r"shape \(3,\) could not be broadcast to indexing result of shape \(2, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"shape \(3,\) could not be broadcast to indexing result of shape \(2, 4\)"
+    ):
         opencl.setitem(x, (opencl.from_numpy(np.array([0, 1])),), opencl.from_numpy(array((3,))))
 
 
 def test_a_new_shape_builds_nothing(opencl):
     def walk(n: int, width: int) -> None:
         i = np.arange(n) % 3
-        x, index, g = opencl.from_numpy(array((3, width))), opencl.from_numpy(i), opencl.from_numpy(array((n, width)))
+        x, index, g = (
+            opencl.from_numpy(array((3, width))),
+            opencl.from_numpy(i),
+            opencl.from_numpy(array((n, width))),
+        )
         opencl.index_add(x, g, index, 0)
         opencl.take(x, index, 0)
         opencl.nonzero(x)

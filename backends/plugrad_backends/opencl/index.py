@@ -1,9 +1,8 @@
 """Template of reading and writing by index: gather, and scatter that sets or adds.
 
-Both walk over (outer, place, inner): for each `o`, `t` and `j` an index names a slice of the indexed array, which is `index · step`
-elements behind the start of its row. Sizes, strides and offsets are arguments; elements are moved as bits, so that a gather
-is built for sizes of elements, not for dtypes. Indices are checked before (`Checked`), since nothing stops a kernel that
-reads elsewhere.
+Both walk over (outer, place, inner): for each `o`, `t` and `j` an index names the element that is `index · step` behind the
+start of its row. Sizes, strides and offsets are arguments; elements are moved as bits, so that a gather is built for sizes of
+elements, not for dtypes. Nothing stops a kernel from reading elsewhere, so indices are checked before, by `in_range`.
 
 A scatter needs no atomics, and gives the same bits each time: each work item owns destinations, a range of indices or
 of inner elements, and looks at all indices in order. So of several writes to one element the last one wins.
@@ -23,7 +22,12 @@ from ..expressions.expr import REAL_PART
 GRAIN = 2048
 #: The size of a group of the GPU schedule, and about how many work items a scatter has there.
 GROUP, SCATTERING = 64, 1 << 14
-_BITS = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+_BITS: dict[int, np.dtype[Any]] = {
+    1: np.dtype(np.uint8),
+    2: np.dtype(np.uint16),
+    4: np.dtype(np.uint32),
+    8: np.dtype(np.uint64),
+}
 _WALK = ("outer", "m", "inner", "n", "step", "xo", "xj", "io", "it", "ij")
 
 
@@ -84,6 +88,11 @@ class _Element:
         return [indent + line for line in lines]
 
 
+def _up(n: int, to: int) -> int:
+    """`n` rounded up to a multiple, so that pieces begin where vectors do."""
+    return -(-n // to) * to
+
+
 def _kernel(name: str, group: int, parameters: list[str], body: list[str]) -> str:
     text = "\n".join("    " + line for line in body)
     head = f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))"
@@ -117,7 +126,7 @@ def gather(walk: Walk, out: Any) -> None:
         return
     items = max(1, min(8 * device.units, size // GRAIN))
     pieces = 1 if outer * m >= items else -(-items // (outer * m))
-    piece = -(-(-(-inner // pieces)) // 16) * 16
+    piece = _up(-(-inner // pieces), 16)
     pieces = -(-inner // piece)
     tiles = outer * m * pieces
     each = -(-tiles // min(items, tiles))
@@ -184,7 +193,10 @@ def scatter(
     if not outer * m * inner:
         return
     rows = (
-        device.is_cpu and inner > 1 and walk.index_steps[2] == 0 and (walk.x_steps[1], value_steps[2]) == (1, 1)
+        device.is_cpu
+        and inner > 1
+        and walk.index_steps[2] == 0
+        and (walk.x_steps[1], value_steps[2]) == (1, 1)
     )
     kind = x.dtype if adds else x.dtype.itemsize
     key = ("scatter", kind, adds, rows)
@@ -201,7 +213,7 @@ def scatter(
         blocks = max(1, min(-(-wanted // (outer * ranges)), inner // 64))
     block = -(-inner // blocks)
     if device.is_cpu:
-        block = -(-block // 16) * 16
+        block = _up(block, 16)
         blocks = -(-inner // block)
     items = outer * ranges * blocks
     span = -(-(high - low) // ranges)
@@ -299,15 +311,18 @@ def true_places(mask: Any) -> Any:
     if out.size:
         starts = device.functions.from_numpy(np.concatenate([[0], ends[:-1]]))
         kernel = device.kernel(("true_places",), lambda: _true_source(device, "true_places"))
-        device.launch(
-            kernel, items, group, mask.buffer, mask.offset, starts.buffer, n, each, out.buffer
-        )
+        device.launch(kernel, items, group, mask.buffer, mask.offset, starts.buffer, n, each, out.buffer)
     return out
 
 
 def _true_source(device: Any, name: str) -> tuple[str, list[Any]]:
     """Each item looks at a slab: how many are true, or where."""
-    parameters = ["__global const uchar *mask", "const long offset", "__global long *found", *_longs("n", "each")]
+    parameters = [
+        "__global const uchar *mask",
+        "const long offset",
+        "__global long *found",
+        *_longs("n", "each"),
+    ]
     counts = name == "count_true"
     if not counts:
         parameters += ["__global long *places"]
