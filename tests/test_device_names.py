@@ -27,7 +27,10 @@ class NamedArray(Array):
 
 class NamedBackend(FakeBackend):
     device_type = "named"
-    array_type = NamedArray
+
+    def __init__(self, index: int | None = None) -> None:
+        self.array_type = type(f"NamedArray{index}", (NamedArray,), {})
+        super().__init__(index)
 
     @classmethod
     def locate(cls, which: int | str | None) -> int | None:
@@ -82,7 +85,7 @@ def test_a_name_and_none_stand_for_an_index(named: None) -> None:
     drawn = torch.rand(3, device="named:1", generator=torch.Generator("named:fast"))
     assert str(drawn.device) == "named:1"
     with pytest.raises(
-        RuntimeError, match="expected a 'named:0' device type for generator but found 'named:fast'"
+        RuntimeError, match="expected a 'named:0' device type for generator but found 'named:1'"
     ):
         torch.rand(3, device="named:0", generator=torch.Generator("named:fast"))
 

@@ -24,7 +24,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import fusion, quiet
-from .backend import BY_ARRAY, as_array
+from .backend import as_array, backend_of
 from .dtypes import BY_RAW, INTEGERS, NOT_COMPLEX, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
 from .graph import Meta, Node, Variable, follow, wrap
@@ -268,7 +268,7 @@ def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:
     """The cotangents of an op's outputs, zeros for missing ones; None where there is no Meta."""
     some = next(g for g in gs if g is not None)
     raw = some._raw if isinstance(some, Variable) else some
-    backend = BY_ARRAY[type(raw)]
+    backend = backend_of(raw)
     zeros = (
         (lambda m: wrap(backend.zeros(m.shape, m.dtype)))
         if raw is not some
@@ -299,7 +299,7 @@ def connected(formula: Any, *args: Any) -> Any:
         if sources:
             node = ZerosBackward0()
             node.edges, node.hooks = tuple(a._edge for a in sources), None
-            node.metas = tuple((type(a._raw), meta(a._raw)) for a in sources)
+            node.metas = tuple((backend_of(a._raw), meta(a._raw)) for a in sources)
             result = wrap(result._raw, node)
     return result
 
@@ -311,7 +311,7 @@ class ZerosBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         """Zeros for each input."""
-        return tuple(BY_ARRAY[array_type].zeros(m.shape, m.dtype) for array_type, m in self.metas)
+        return tuple(backend.zeros(m.shape, m.dtype) for backend, m in self.metas)
 
     def backward_recorded(self, g: Any) -> tuple[Any, ...]:
         """Zeros for each input."""

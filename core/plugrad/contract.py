@@ -25,6 +25,10 @@ def required(member: Any) -> Any:
 class Backend:
     """What an array library offers to plugrad: one subclass a device type, one instance a device.
 
+    Where there may be several devices of the type, `locate` says which one users mean. An instance is given arrays of its
+    own device only, and returns such. Either each instance has an `array_type` of its own, or they
+    share one, and `index_of` says where an array is; then Python's operators compute where their operands are.
+
     A *raw array* is an object of `array_type`. It carries `shape` (a tuple), `ndim` and `dtype` (an object that
     `plugrad.dtypes.register` knows; NumPy's are known), can be referred to weakly, and supports Python's operators
     `+ - * / // ** & | ~ == != < <= > >=` with arrays that broadcast, and with Python numbers on either side.
@@ -45,18 +49,21 @@ class Backend:
 
     #: The device type that users write, e.g. "cpu".
     device_type: ClassVar[str]
-    #: The type of this library's arrays; a type belongs to one backend.
-    array_type: ClassVar[type]
+    #: The type of this library's arrays; a type belongs to one device type. An instance may have one of its own.
+    array_type: type
     #: Further types that kernels meet inside formulas, such as the library's scalars.
     scalar_types: ClassVar[tuple[type, ...]] = ()
     #: The dtypes that the device computes in.
-    dtypes: ClassVar[frozenset[dtype]] = frozenset(d for d in ALL if d.numpy is not None)
+    dtypes: frozenset[dtype] = frozenset(d for d in ALL if d.numpy is not None)
     #: Whether arrays can be written: `setitem` writes into the array it is given, and `getitem`, `reshape`, `permute_dims`
     #: and `broadcast_to` return views of its memory where they can, with the owner of that memory as `base`. Where it
     #: is false, arrays are never written: `setitem` returns a new array, and core lets tensors that share memory follow.
     inplace: ClassVar[bool] = True
     #: Whether `index_add` gives the same bits each time.
     deterministic_index_add: ClassVar[bool] = True
+
+    #: Of devices that share a type of arrays: a function of a raw array that returns the index of its device.
+    index_of: ClassVar[Any] = None
 
     #: Whether its arrays hold tensors of a level below (see `levels`): vmap, forward mode.
     is_transform = False
@@ -68,7 +75,8 @@ class Backend:
     def locate(cls, which: int | str | None) -> int | None:
         """The index of the device that users mean by what they write behind ``device_type:``, or by nothing (None).
 
-        A backend whose spec says ``names=True`` is given names, too. DeviceError says which devices there are instead.
+        A backend whose spec says ``names=True`` is given names, too. DeviceError says which devices there are instead. Where
+        it is not defined there is one device, whose `index` is None.
         """
         if isinstance(which, str):
             raise DeviceError(f"device '{cls.device_type}:{which}': devices of this type have no names")
@@ -81,6 +89,11 @@ class Backend:
         A line begins with what users write: "acme:0 = Banana 5000, driver 1.2". It may cost time, and need not be quick.
         """
         return []
+
+    @property
+    def device_name(self) -> str:
+        """The name of the device, with its index if it has one."""
+        return self.device_type if self.index is None else f"{self.device_type}:{self.index}"
 
     def __getattr__(self, name: str) -> Any:
         """The composite for a kernel that the backend does not define; AttributeError where there is none."""
@@ -304,6 +317,10 @@ class Backend:
         raise NotImplementedError
 
     # --- optional: memory. The defaults are right where `inplace` is false ------------------------------------------
+
+    def receive(self, raw: Any, source: Backend) -> Any:
+        """A copy on this device of `raw`, an array of `source`, another instance of this class; by way of the host."""
+        return self.from_numpy(source.to_numpy(raw))
 
     def asarray(self, value: Any) -> Any:
         """A raw array for a kernel's result: `value` itself, or an array of the library's scalar."""

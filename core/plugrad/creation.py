@@ -29,6 +29,11 @@ def get_default_device() -> Device:
 
     The environment variable PLUGRAD_DEFAULT_DEVICE names another one to begin with; "auto": what a plugin proposes.
     """
+    return chosen_device().resolved()
+
+
+def chosen_device() -> Device:
+    """The same as it was named: without an index, maybe, that its type stands for."""
     if _default_device is None:
         try:
             set_default_device(os.environ.get("PLUGRAD_DEFAULT_DEVICE") or None)
@@ -47,7 +52,7 @@ def set_default_device(device: Any) -> None:
 
 def place(device: Any) -> Any:
     """The backend of a device as users name it; None is the default device."""
-    d = Device((_default_device or get_default_device()) if device is None else device)
+    d = Device((_default_device or chosen_device()) if device is None else device)
     return for_device(d.type, d.name or d.index)
 
 

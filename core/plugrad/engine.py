@@ -11,8 +11,8 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import anomaly, levels, quiet, strict
-from .backend import BY_ARRAY, as_array
+from . import anomaly, levels, plugins, quiet, strict
+from .backend import BY_ARRAY, Backend, as_array, backend_of
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
 from .graph import GradientEdge, Meta, Node, Variable, wrap
@@ -238,7 +238,7 @@ def grad(
                 g if create_graph else levels.noted(wrap(g._raw if isinstance(g, Variable) else g))
             )
         elif materialize_grads and not isinstance(x, GradientEdge):
-            zeros = BY_ARRAY[type(x._raw)].zeros(x._raw.shape, of(x._raw.dtype))
+            zeros = backend_of(x._raw).zeros(x._raw.shape, of(x._raw.dtype))
             results.append(levels.noted(wrap(zeros)).requires_grad_(create_graph))
         elif allow_unused:
             results.append(None)
@@ -345,16 +345,17 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
         if form is None:
             cotangents.append(g if recorded else g._raw)
             continue
-        array_type, shape, dtype = form
+        backend, shape, dtype = form
         if tuple(g._raw.shape) != shape:
             raise RuntimeError(
                 f"{asked}: Mismatch in shape: grad_output[{i}] has a shape of {tuple(g._raw.shape)} and "
                 f"output[{i}] has a shape of {shape}"
             )
-        if type(g._raw) is not array_type and not levels.thread.stack:
-            found, expected = (BY_ARRAY[kind].device_type for kind in (type(g._raw), array_type))
+        found = backend_of(g._raw)
+        if found is not backend and not levels.thread.stack:
             raise DeviceError(
-                f"{asked}: output[{i}] is on {expected!r} and grad_output[{i}] on {found!r}: move it with .to(...)"
+                f"{asked}: output[{i}] is on {backend.device_name!r} and grad_output[{i}] on {found.device_name!r}: "
+                "move it with .to(...)"
             )
         if g._raw.dtype is not dtype:
             if (g._raw.dtype in COMPLEX) != (dtype in COMPLEX):
@@ -367,15 +368,17 @@ def _start(tensors: Sequence[Any], weights: Any, recorded: bool, asked: str) -> 
     return roots, cotangents
 
 
-def _form(t: Any) -> tuple[type, tuple[int, ...], Any] | None:
-    """The type, shape and dtype of the array of an output; None for a `GradientEdge` that was made of a mere node."""
+def _form(t: Any) -> tuple[Backend, tuple[int, ...], Any] | None:
+    """The backend, shape and dtype of the array of an output; None for a `GradientEdge` that was made of a mere node."""
     if isinstance(t, GradientEdge):
         return t._form
-    return type(t._raw), tuple(t._raw.shape), t._raw.dtype
+    return t._backend, tuple(t._raw.shape), t._raw.dtype
 
 
 #: The number 1 as an array without dimensions, by array type and dtype. Nobody writes into a cotangent.
+#: Of a type that several devices share there is none.
 _ONES: dict[tuple[type, Any], Any] = {}
+plugins.ON_REGISTER.append(_ONES.clear)
 
 
 def _one(tensor: Any, recorded: bool, asked: str) -> Any:
@@ -387,8 +390,8 @@ def _one(tensor: Any, recorded: bool, asked: str) -> Any:
         raise RuntimeError(
             f"{asked}: a GradientEdge of a mere node implies no gradient: pass one, or use get_gradient_edge(tensor)"
         )
-    array_type, shape, dtype = form
-    key = array_type, dtype
+    backend, shape, dtype = form
+    key = backend.array_type, dtype
     one = None if shape else _ONES.get(key)
     if one is None:
         if shape and math.prod(shape) != 1:
@@ -401,7 +404,7 @@ def _one(tensor: Any, recorded: bool, asked: str) -> Any:
                 f"{asked}: grad can be implicitly created only for real scalar outputs, found {of(dtype)}: "
                 "pass a gradient, or call it on a real number such as abs() or .real"
             )
-        one = BY_ARRAY[array_type].full(shape, 1, of(dtype))
-        if not shape and not levels.thread.stack:
+        one = backend.full(shape, 1, of(dtype))
+        if not shape and not levels.thread.stack and BY_ARRAY[backend.array_type] is backend:
             _ONES[key] = one
     return wrap(one) if recorded else one

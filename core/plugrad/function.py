@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import anomaly, dtypes, levels, storage, writes
-from .backend import BY_ARRAY
+from .backend import backend_of
 from .codegen import meta
 from .errors import InPlaceError
 from .function_node import INTERMEDIATE, FunctionCtx
@@ -203,9 +203,7 @@ class Function:
             fresh.append(y)
         ctx.output_metas = tuple([meta(y._raw) if isinstance(y, Variable) else None for y in fresh])
         ctx.input_metas = tuple([meta(a._raw) if isinstance(a, Variable) else None for a in args])
-        ctx.input_backends = tuple(
-            [BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in args]
-        )
+        ctx.input_backends = tuple([backend_of(a._raw) if isinstance(a, Variable) else None for a in args])
         hooks, saved = current(), list[Any]()
         for t in ctx.to_save:
             if t is not None:

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from . import dtypes
-from .backend import BY_ARRAY, as_array
+from .backend import as_array, backend_of
 from .errors import DeviceError, GraphFreedError
 from .graph import Meta, Node, Port, Variable, wrap
 from .modes import NO_GRAD, is_grad_enabled, set_recording, thread, tidy
@@ -166,7 +166,7 @@ class FunctionCtx(Node):
 
     def _materialized(self, gs: list[Any]) -> list[Any]:
         """The gradients with zeros for those that are missing; None for an output that is no tensor."""
-        known = [BY_ARRAY[type(g._raw)] for g in gs if g is not None]
+        known = [backend_of(g._raw) for g in gs if g is not None]
         backend = (known or [b for b in self.input_backends if b is not None])[0]
         return [
             wrap(backend.zeros(m.shape, m.dtype)) if g is None and m is not None else g
@@ -201,10 +201,10 @@ class FunctionCtx(Node):
                 f"function {self.name()} returned a {type(g).__name__} as gradient at index {i}: expected Variable or None"
             )
         invalid = f"Function {self.name()} returned an invalid gradient at index {i} - "
-        found, expected = BY_ARRAY[type(g._raw)], self.input_backends[i]
+        found, expected = backend_of(g._raw), self.input_backends[i]
         if found is not expected and _device(found) is not _device(expected):
             raise DeviceError(
-                f"{invalid}expected device {_device(expected).device_type} but got {_device(found).device_type}: "
+                f"{invalid}expected device {_device(expected).device_name} but got {_device(found).device_name}: "
                 "move it with .to(...)"
             )
         shape, dtype = tuple(g._raw.shape), dtypes.of(g._raw.dtype)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import plugins
 from .backend import BY_ARRAY
 from .contract import Backend, defines
+from .several import SeveralDevices
 
 Kernel = Callable[..., Any]
 
@@ -23,6 +25,9 @@ def fused(backend: Backend | None, name: str, function: Kernel, inputs: int) -> 
 
     Nothing is lost where it fails: op by op, the same values are computed.
     """
+    if isinstance(backend, SeveralDevices):
+        found = {b: fused(b, name, function, inputs) for b in backend.instances.values()}
+        return None if None in found.values() else backend.dispatched(found.__getitem__, name)
     if backend is None or not defines(backend, "fused"):
         return None
     try:
@@ -47,6 +52,7 @@ class Kernels(dict[type, Any]):
 
     def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel | None) -> None:
         self._asked, self._plain = (name, function, inputs), plain
+        plugins.ON_REGISTER.append(self.clear)
 
     def __missing__(self, array_type: type) -> Kernel | None:
         backend = BY_ARRAY.get(array_type)

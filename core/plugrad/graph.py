@@ -225,7 +225,7 @@ class GradientEdge(tuple[Any, ...]):
     ownership_token = property(lambda self: self[2], doc="PyTorch's; None here, where the node is enough.")
     #: What `get_gradient_edge` knows of the tensor: its node or port, and the type, shape and dtype of its array.
     _edge: Node | None = None
-    _form: tuple[type, tuple[int, ...], Any] | None = None
+    _form: tuple[Any, tuple[int, ...], Any] | None = None
 
     def __new__(cls, node: Node, output_nr: int = 0, ownership_token: Any = None) -> GradientEdge:
         return tuple.__new__(cls, (node, output_nr, ownership_token))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .backend import BY_ARRAY, as_array
+from .backend import as_array, backend_of
 from .dtypes import of
 from .graph import Node, Variable, wrap
 from .modes import NO_GRAD, is_grad_enabled, set_recording, thread, tidy
@@ -228,8 +228,8 @@ def check_replacement(hook: Any, g: Any, result: Any) -> None:
             f"hook {_name(hook)!r} has changed the size of value: the gradient has shape {tuple(old.shape)}, "
             f"what it returned {tuple(new.shape)}"
         )
-    if new.dtype != old.dtype or type(new) is not type(old):
-        given, found = (f"{of(r.dtype)} on {BY_ARRAY[type(r)].device_type!r}" for r in (old, new))
+    if new.dtype != old.dtype or backend_of(new) is not backend_of(old):
+        given, found = (f"{of(r.dtype)} on {backend_of(r).device_name!r}" for r in (old, new))
         raise RuntimeError(
             f"hook {_name(hook)!r} has changed the type of value: the gradient is {given}, what it returned {found}"
         )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from . import fusion, plugins
 from .contract import REQUIRED, Backend, defines
 from .errors import DeviceError, PluginError
+from .several import SeveralDevices
 
 Kernel = Callable[..., Any]
 Origin = Literal["native", "plugin", "composite", "host"]
@@ -55,6 +56,9 @@ class fallback:
 
 def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     """The kernel of `op` and where it comes from; DeviceError where there is none, even on the host."""
+    if isinstance(backend, SeveralDevices):
+        found = {instance: find(op, instance) for instance in backend.instances.values()}
+        return backend.dispatched(lambda instance: found[instance][0], op.name), next(iter(found.values()))[1]
     key = op.name, backend.device_type
     for kernels in reversed(chosen):
         if key in kernels:
@@ -94,6 +98,16 @@ def find(op: Any, backend: Backend) -> tuple[Kernel, Origin]:
     return _on_host(op.name, kernel, backend), "host"
 
 
+def writer(op: Any, backend: Backend) -> Kernel:
+    """The kernel of `op` with one more argument, the array to write into; see `Backend.writer`."""
+    if isinstance(backend, SeveralDevices):
+        writers = {
+            instance: instance.writer(find(op, instance)[0]) for instance in backend.instances.values()
+        }
+        return backend.dispatched(writers.__getitem__, op.name)
+    return backend.writer(op.kernel(backend.array_type))
+
+
 def _loaded(spec: plugins.KernelSpec) -> Kernel:
     kernel = plugins.load(spec)
     if not callable(kernel):
@@ -109,7 +123,7 @@ def _host(backend: Backend) -> Backend | None:
 
 def _on_host(name: str, kernel: Kernel, backend: Backend) -> Kernel:
     """`kernel`, NumPy's, on arrays of another library."""
-    device = backend.device_type
+    device = backend.device_name
 
     def there(value: Any) -> Any:
         if isinstance(value, (list, tuple)):

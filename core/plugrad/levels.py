@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .backend import BY_ARRAY, Backend
+from .backend import BY_ARRAY, Backend, backend_of
 from .graph import Variable, wrap
 
 
@@ -61,9 +61,10 @@ class Level:
 
     def type_for(self, raw: Any) -> Any:
         """The class of this level's arrays over tensors of the device of `raw`."""
-        backend: Any = BY_ARRAY.get(type(raw))
-        if backend is None:
-            raise escaped(type(raw))
+        try:
+            backend: Any = backend_of(raw)
+        except KeyError:
+            raise escaped(type(raw)) from None
         base = backend.base if backend.is_transform else backend
         found = self.types.get(base)
         if found is None:
@@ -131,7 +132,7 @@ class TransformBackend(Backend):
     is_transform = True
 
     def __init__(self, level: Level, base: Backend, array_type: type[TransformArray]) -> None:
-        self.level, self.base, self.array_type = level, base, array_type  # type: ignore[misc]
+        self.level, self.base, self.array_type = level, base, array_type
         self.index, self.device_type, self.dtypes = base.index, base.device_type, base.dtypes  # type: ignore[misc]
         self.kernels: dict[Any, Any] = {}
 

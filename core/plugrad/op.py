@@ -143,7 +143,7 @@ class Op:
         except KeyError:
             while True:
                 before = kernels.generation
-                writer = backends.BY_ARRAY[array_type].writer(self.kernel(array_type))
+                writer = kernels.writer(self, backends.BY_ARRAY[array_type])
                 self.writers[array_type] = writer
                 if kernels.generation == before:
                     return writer
@@ -292,7 +292,7 @@ class Op:
                         raise levels.escaped(type(array))
                     if backends.BY_ARRAY[type(array)].is_transform:
                         levels.check_thread(type(array))
-                one, two = (backends.BY_ARRAY[type(array)].device_type for array in (first, r))
+                one, two = (backends.backend_of(array).device_name for array in (first, r))
                 raise DeviceError(f"{self.name}: tensors on {one!r} and {two!r}: move one with .to(...)")
         if first is None:
             raise TypeError(

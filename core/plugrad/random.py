@@ -16,13 +16,21 @@ from typing import Any
 
 from . import creation, dtypes, levels
 from .creation import place
+from .device import cpu
 from .device import device as Device
+from .errors import DeviceError
 from .graph import Variable
 from .graph import made as wrap
 
 ALGORITHMS = ("mt19937", "philox")
 _FIRST_SEED = 67280421310721  # PyTorch's
 _lock = threading.RLock()
+
+
+def _resolved(device: Any) -> Device:
+    """A place as its tensors name it; the CPU is no backend's question, and no reason to load it."""
+    where = Device(creation.chosen_device() if device is None else device)
+    return cpu if where.type == "cpu" and not where.index else where.resolved()
 
 
 class Generator:
@@ -35,7 +43,10 @@ class Generator:
     """
 
     def __init__(self, device: Any = "cpu", algorithm: str | None = None) -> None:
-        self.device = Device(device)
+        try:
+            self.device = _resolved(device)
+        except DeviceError:  # which the first draw tells
+            self.device = Device(device)
         self.algorithm = algorithm or ("mt19937" if self.device.type == "cpu" else "philox")
         if self.algorithm not in ALGORITHMS:
             raise ValueError(
@@ -95,17 +106,16 @@ _seed_of_all: int | None = None
 
 def default(device: Any) -> Generator:
     """The default generator of a device."""
-    where = Device(creation.get_default_device() if device is None else device)
+    where = _resolved(device)  # of which there is one generator, by whatever name it is called
     if where not in _default:
-        device = where.resolved()  # of which there is one generator, by whatever name it is called
-        generator = Generator(device)
+        generator = Generator(where)
         if _seed_of_all is not None:
             generator.manual_seed(_seed_of_all)
-        _default[where] = _default.setdefault(device, generator)  # another thread may have been first
+        _default.setdefault(where, generator)  # another thread may have been first
     return _default[where]
 
 
-default_generator = _default[Device("cpu")] = Generator("cpu")
+default_generator = default("cpu")
 
 
 def manual_seed(seed: int) -> Generator:
@@ -200,9 +210,8 @@ def _stream_for(generator: Generator | None, device: Any, asked: str) -> Any:
         return default(device).stream
     if not isinstance(generator, Generator):
         raise TypeError(f"{asked}: expected a torch.Generator, found {type(generator).__name__}")
-    where = Device(creation.get_default_device() if device is None else device)
-    given = generator.device
-    if given != where and (given.type != where.type or given.resolved() != where.resolved()):
+    where, given = _resolved(device), generator.device
+    if given != where:
         raise RuntimeError(
             f"{asked}: expected a {str(where)!r} device type for generator but found {str(given)!r}"
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import levels, ops, storage
-from .backend import BY_ARRAY, UNWRITABLE
+from .backend import BY_ARRAY, UNWRITABLE, backend_of
 from .dtypes import int64
 from .graph import Variable, wrap
 from .storage import Step, follow
@@ -106,7 +106,7 @@ def _with_part(raw: Any, steps: tuple[Step, ...], part: Any) -> Any:
             "and where a device's arrays are never written: compute a new tensor, e.g. with torch.complex"
         )
     shape = tuple(raw.shape)
-    backend: Any = BY_ARRAY[type(raw)]
+    backend: Any = backend_of(raw)
     backend = backend.base if backend.is_transform else backend
     ones = wrap(backend.full((math.prod(shape),), 1, int64))
     numbers = ops.reshape_.call(ops.add.call(ops.cumsum_.call(ones, 0), -1), shape)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any
 
-from .backend import BY_ARRAY
+from .backend import backend_of
 from .dtypes import of
 from .errors import GraphFreedError
 from .graph import Node, Variable, wrap
@@ -42,11 +42,11 @@ def current() -> Pair | None:
 class Packed:
     """What a pack hook returned for a saved array, and how to get the array back."""
 
-    __slots__ = ("_dtype", "_shape", "_type", "_unpack", "_value")
+    __slots__ = ("_backend", "_dtype", "_shape", "_unpack", "_value")
 
     def __init__(self, raw: Any, pair: Pair) -> None:
         pack, self._unpack = pair
-        self._type, self._shape, self._dtype = type(raw), tuple(raw.shape), raw.dtype
+        self._backend, self._shape, self._dtype = backend_of(raw), tuple(raw.shape), raw.dtype
         tensor = wrap(raw)
         self._value = _without_hooks(pack, tensor)
         if tensor._raw is not raw or tensor._version:
@@ -69,12 +69,13 @@ class Packed:
                 f"{type(tensor).__name__}"
             )
         raw = tensor._raw
-        if tuple(raw.shape) != self._shape or type(raw) is not self._type:
-            what = "shape" if type(raw) is self._type else "device"
+        found = backend_of(raw)
+        if tuple(raw.shape) != self._shape or found is not self._backend:
+            what = "shape" if found is self._backend else "device"
             raise RuntimeError(
                 f"Output of saved tensor unpack_hook has another {what} than what was packed: found a tensor of shape "
-                f"{list(raw.shape)} on {BY_ARRAY[type(raw)].device_type!r}, expected {list(self._shape)} on "
-                f"{BY_ARRAY[self._type].device_type!r}"
+                f"{list(raw.shape)} on {found.device_name!r}, expected {list(self._shape)} on "
+                f"{self._backend.device_name!r}"
             )
         if raw.dtype != self._dtype:  # packed as something smaller
             raw = _without_hooks(lambda t: t.to(of(self._dtype)), tensor)._raw

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import copies, creation, dtypes, engine, hooks, layout, levels, ops, storage, writes
 from .accumulate import AccumulateGrad, lock
-from .backend import BY_ARRAY, Backend
+from .backend import Backend, backend_of
 from .device import device
 from .dtypes import dtype
 from .graph import Node, Port, Variable, follow, wrap
@@ -61,10 +61,10 @@ class Tensor(Methods, Variable, result=True):
 
     @property
     def _backend(self) -> Backend:
-        backend = BY_ARRAY.get(type(self._raw))
-        if backend is None:
-            raise levels.escaped(type(self._raw))
-        return backend
+        try:
+            return backend_of(self._raw)
+        except KeyError:
+            raise levels.escaped(type(self._raw)) from None
 
     @property
     def device(self) -> device:
@@ -80,7 +80,17 @@ class Tensor(Methods, Variable, result=True):
     @property
     def is_cuda(self) -> bool:
         """Whether this is on a CUDA device."""
-        return self.device.type == "cuda"
+        return self._backend.device_type == "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether this is on the CPU."""
+        return self._backend.device_type == "cpu"
+
+    def get_device(self) -> int:
+        """The index of the device; -1 where it has none, as the CPU."""
+        index = self._backend.index
+        return -1 if index is None else index
 
     @property
     def layout(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import engine, hooks, levels, ops, quiet, storage, strict
-from .backend import BY_ARRAY, UNWRITABLE
+from .backend import BY_ARRAY, UNWRITABLE, backend_of
 from .dtypes import bool_, can_cast, of
 from .errors import InPlaceError
 from .graph import Node, Variable, wrap
@@ -253,7 +253,7 @@ class CopySlices(Node):
 
     def _rest(self, g: Any) -> Any:
         """`g` with zeros at the part, recorded."""
-        backend: Any = BY_ARRAY[type(g._raw)]
+        backend: Any = backend_of(g._raw)
         shape = tuple(g._raw.shape)
         if all(op.holomorphic for op, _, _ in self.steps):
             backend = backend.base if backend.is_transform else backend
@@ -272,7 +272,7 @@ class CopySlices(Node):
 
 def _filled(steps: tuple[Step, ...], raw: Any, value: Any) -> Any:
     """`raw`, a dense array of its own, with `value`, a number, at the part."""
-    backend, part = BY_ARRAY[type(raw)], follow(steps, raw)
+    backend, part = backend_of(raw), follow(steps, raw)
     if type(raw) in UNWRITABLE:
         return with_part(raw, steps, backend.full(tuple(part.shape), value, of(raw.dtype)))
     backend.setitem(part, ..., value)

@@ -33,7 +33,7 @@ class CuPyBackend(
     """`device("cuda")`: raw arrays are `cupy.ndarray`."""
 
     device_type = "cuda"
-    array_type: ClassVar[type] = cupy.ndarray
+    array_type: type = cupy.ndarray
     #: CuPy, or in tests what stands in for it.
     xp: ClassVar[Any] = cupy
     xpx: ClassVar[Any] = cupyx

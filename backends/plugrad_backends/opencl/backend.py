@@ -37,9 +37,9 @@ class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
             _devices[found.index] = Device(found, runtimes.capabilities(found))
         self.device = _devices[found.index]
         self.device.functions = self
-        self.array_type = self.device.array_type  # type: ignore[misc]
+        self.array_type = self.device.array_type
         if "fp64" not in self.device.capabilities:
-            self.dtypes = frozenset(  # type: ignore[misc]
+            self.dtypes = frozenset(
                 d for d in Backend.dtypes if d is not float64 and (d.category != COMPLEX_ or d.itemsize == 8)
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..backend import backend_of
 from ..graph import GradientEdge, Node, Port, Variable
 from ..hooks import MultiGradHook, OneOfMany, RemovableHandle, of_node
 from .saved_tensors import (
@@ -38,7 +39,7 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
         )
     found = GradientEdge(edge.node, edge.index) if isinstance(edge, Port) else GradientEdge(edge)
     raw = tensor._raw
-    found._edge, found._form = edge, (type(raw), tuple(raw.shape), raw.dtype)
+    found._edge, found._form = edge, (backend_of(raw), tuple(raw.shape), raw.dtype)
     return found
 
 

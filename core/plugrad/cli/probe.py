@@ -52,8 +52,8 @@ def probe(device: str) -> dict[str, Any]:
         found["import_seconds"] = time.perf_counter() - start
         cls = type(backend)
         found["class"] = f"{cls.__module__}:{cls.__qualname__}"
-        found["array_type"] = f"{cls.array_type.__module__}:{cls.array_type.__qualname__}"
-        found["dtypes"] = sorted(str(dtype).removeprefix("torch.") for dtype in cls.dtypes)
+        found["array_type"] = f"{backend.array_type.__module__}:{backend.array_type.__qualname__}"
+        found["dtypes"] = sorted(str(dtype).removeprefix("torch.") for dtype in backend.dtypes)
         found["capabilities"] = backend.capabilities()
         found["members"] = cls.devices()
         start = time.perf_counter()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import quiet
-from ..backend import BY_ARRAY
+from ..backend import BY_ARRAY, backend_of, for_device
 from ..dtypes import of
 from ..function_node import FunctionCtx
 from ..graph import GradientEdge, Node, Port, Variable
@@ -253,6 +253,6 @@ def _ask_the_derivative(op: Any, node: Any, form: Form, forms: dict[Node, Form])
 
 def _nothing(node: Any, form: Form) -> Any:
     """Zeros on the device of what the node keeps; on any device, where that is nothing."""
-    kept = [type(v) for _, v in _values(node)[1] if type(v) is not Packed]
-    device = kept[0] if kept else next(t for t in BY_ARRAY if not BY_ARRAY[t].is_transform)
-    return BY_ARRAY[device].zeros(*form)
+    kept = [v for _, v in _values(node)[1] if type(v) is not Packed]
+    backend = backend_of(kept[0]) if kept else for_device("cpu")
+    return backend.zeros(*form)

@@ -26,7 +26,7 @@ class Conversion(Variable):
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        if self.device.type != "cpu":
+        if not self.is_cpu:
             if not force:
                 raise TypeError(
                     f"can't convert {self.device} tensor to numpy. Use tensor.cpu() to copy it to the host first."
@@ -43,8 +43,6 @@ class Conversion(Variable):
         `to("cuda:0", torch.float32)`, `to(other)`. Itself if it is so already and `copy` is not asked for.
         """
         place, dt, copy = _destination(args, kwargs)
-        if place is not None and place != self.device:
-            place = place.resolved()  # a name may stand for the device where this tensor is
         result = self
         if (
             place is not None and place != self.device and dt not in self._backend.dtypes
@@ -198,7 +196,7 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device 
             raise TypeError(f"to() received {arg!r}: expected a dtype, a device or a Tensor")
     if other is not None:
         place, dt = other.device, other.dtype
-    return (None if place is None else Device(place)), dtypes.asked(dt), copy
+    return (None if place is None else Device(place).resolved()), dtypes.asked(dt), copy
 
 
 def move(tensor: Any, place: Device) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, ops
+from ..errors import DeviceError
 from ..graph import Variable
 from . import keys
 
@@ -104,6 +105,15 @@ def cropped(src: Any, index: Any, asked: str) -> Any:
     return src[tuple(slice(n) for n in index.shape)]
 
 
+def check_place(tensor: Any, other: Any, asked: str) -> None:
+    """Raise DeviceError unless two tensors are on one device."""
+    one, two = (b.base if b.is_transform else b for b in (tensor._backend, other._backend))
+    if one is not two:
+        raise DeviceError(
+            f"{asked}: tensors on {one.device_name!r} and {two.device_name!r}: move one with .to(...)"
+        )
+
+
 def masked(tensor: Any, mask: Any, asked: str) -> tuple[Any, Any]:
     """A tensor and its mask, broadcast to one shape."""
     if not isinstance(mask, Variable):
@@ -112,6 +122,7 @@ def masked(tensor: Any, mask: Any, asked: str) -> tuple[Any, Any]:
         raise RuntimeError(
             f"{asked}: expected a bool mask, but got {mask.dtype}: make one by a comparison, or with .bool()"
         )
+    check_place(tensor, mask, asked)
     if mask.shape == tensor.shape:
         return tensor, mask
     try:
@@ -139,7 +150,7 @@ def assignable(tensor: Any, value: Any, advanced: Any) -> Any:
             raise RuntimeError(
                 f"__setitem__: {value.dtype} values do not fit into {tensor.dtype}: take .real first"
             )
-        return value if type(value._raw) is type(tensor._raw) else value.to(tensor.device)
+        return value if value._backend is tensor._backend else value.to(tensor.device)
     value = value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
     if not isinstance(value, (bool, int, float, complex)):
         raise TypeError(

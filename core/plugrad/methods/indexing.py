@@ -119,7 +119,7 @@ class Indexing(Sorting, IndexWriting):
         """
         dim, indices = arguments.elements_along(self, dim, index, "gather")
         if not indices.shape or not self._raw.shape:
-            return ops.gather.call(self.reshape(-1), indices.reshape(-1), 0).reshape(index.shape)
+            return ops.gather.call(self.reshape(-1), _with_a_dim(indices), 0).reshape(index.shape)
         return ops.gather.call(self, indices, dim)
 
     def take_along_dim(self, indices: Any, dim: int | None = None) -> Any:
@@ -185,7 +185,7 @@ class Indexing(Sorting, IndexWriting):
             ),
         )
         if not indices.shape:
-            return ops.take_flat.call(self.reshape(-1), (indices.reshape(1),)).reshape(())
+            return ops.take_flat.call(self.reshape(-1), (_with_a_dim(indices),)).reshape(())
         return ops.take_flat.call(self.reshape(-1), (indices,))
 
     def index_put(self, indices: Any, values: Any, accumulate: bool = False) -> Any:
@@ -259,7 +259,7 @@ class Indexing(Sorting, IndexWriting):
 
 def _with_a_dim(x: Any) -> Any:
     """A tensor or raw array; one without dimensions as one of a single element."""
-    return x if len(x.shape) else x.reshape(1)
+    return x if len(x.shape) else x.reshape(1) if isinstance(x, Variable) else ops.reshape_(x, (1,))
 
 
 def _last_kind(basic: tuple[Any, ...]) -> type:

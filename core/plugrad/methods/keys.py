@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, ops
-from ..backend import BY_ARRAY, Backend, for_device
+from ..backend import BY_ARRAY, Backend, backend_of, for_device
 from ..errors import DeviceError
 from ..graph import Variable
 
@@ -45,7 +45,7 @@ def split(parts: tuple[Any, ...], raw: Any) -> tuple[tuple[Any, ...], tuple[Any,
         parts = parts[:-1]
     if is_basic(parts):
         return (*parts, ...), None
-    backend, ndim = BY_ARRAY[type(raw)], len(raw.shape)
+    backend, ndim = backend_of(raw), len(raw.shape)
     found = [_part(p, backend) for p in parts]
     _check_number(found, ndim)
     basic: list[Any] = []
@@ -146,13 +146,13 @@ def index_array(tensor: Any, backend: Backend) -> Any:
     if BY_ARRAY[type(raw)].is_transform:  # an op goes up to its level
         return _checked(raw)
     backend = backend.base if backend.is_transform else backend
-    if BY_ARRAY[type(raw)] is not backend:
+    if backend_of(raw) is not backend:
         if tensor.device.type != "cpu":
             raise DeviceError(
                 "indices should be either on cpu or on the same device as the indexed tensor "
-                f"({backend.device_type}), found {tensor.device}: move them with .to(...)"
+                f"({backend.device_name}), found {tensor.device}: move them with .to(...)"
             )
-        raw = backend.from_numpy(tensor.numpy())
+        raw = backend.from_numpy(tensor._host())
     return _checked(raw)
 
 

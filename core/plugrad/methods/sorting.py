@@ -7,6 +7,7 @@ from typing import Any
 from .. import dtypes, ops
 from ..graph import Variable
 from . import results
+from .index_arguments import check_place
 
 
 class Sorting(Variable):
@@ -83,6 +84,8 @@ class Sorting(Variable):
             raise RuntimeError(
                 "bincount: only supports 1-d non-negative integral inputs, found a negative element"
             )
+        if weights is not None:
+            check_place(self, weights, "bincount")
         return ops.bincount.call(self, None if weights is None else weights._raw, minlength)
 
     def unique(

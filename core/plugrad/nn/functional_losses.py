@@ -7,6 +7,8 @@ from typing import Any
 
 from .. import dtypes, ops
 from ..functions.shapes import broadcast_tensors
+from ..graph import Variable
+from ..methods.index_arguments import check_place
 from ..methods.keys import on_host
 from ..ops.loss import reduced
 
@@ -128,6 +130,9 @@ def nll_loss(
     """
     _check_classes(input, target, weight)
     op = ops.nll_loss2d if input.ndim > 2 else ops.nll_loss
+    for other in (target, weight):
+        if isinstance(other, Variable):
+            check_place(input, other, op.name)
     weights = None if weight is None else weight.to(input.dtype)._raw
     return op.call(input, target._raw, weights, _checked(reduction), ignore_index)
 

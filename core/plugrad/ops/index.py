@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..graph import Meta
 from ..op import conform, linear, operator, sum_to
 from .elementwise import zeros_like
@@ -29,13 +29,13 @@ whole = alias(getitem, "whole", "AliasBackward0")
 
 
 def _embed(x: Any, key: Any, shape: tuple[int, ...]) -> Any:
-    backend: Any = BY_ARRAY[type(x)]
+    backend: Any = backend_of(x)
     return backend.setitem(backend.zeros(tuple(shape), dtypes.of(x.dtype)), key, x)
 
 
 def _written(x: Any, key: Any, value: Any) -> Any:
     """A copy of a raw array with `value` at a key."""
-    backend: Any = BY_ARRAY[type(x)]
+    backend: Any = backend_of(x)
     return backend.setitem(backend.copy(x), key, value)
 
 
@@ -122,13 +122,13 @@ scatter_fill = operator(
 
 
 def _full_like(x: Any, value: Any) -> Any:
-    backend: Any = BY_ARRAY[type(x)]
+    backend: Any = backend_of(x)
     return backend.full(tuple(x.shape), value, dtypes.of(x.dtype))
 
 
 def _like(x: Any, src: Any) -> Any:
     """The values of `src`, broadcast and converted, as a new array like `x`."""
-    backend: Any = BY_ARRAY[type(x)]
+    backend: Any = backend_of(x)
     return backend.setitem(backend.empty(tuple(x.shape), dtypes.of(x.dtype)), ..., src)
 
 

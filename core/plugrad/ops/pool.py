@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from .. import dtypes
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..op import linear, multilinear, operator
 from .compare import equal, maximum, where
 from .index import getitem
@@ -51,7 +51,7 @@ def first_inside(count: int, stride: int, before: int, dilation: int) -> list[in
 def first_maximum(x: Any, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> Any:
     """`argmax_pool2d` on any library's arrays, and any real dtype."""
     count = counts(x.shape[-2:], kernel, stride, padding, dilation)
-    backend: Any = BY_ARRAY[type(x)]
+    backend: Any = backend_of(x)
     # Nothing is greater than -inf where all else is: then it is the first element that is no padding.
     which = backend.zeros((*x.shape[:-2], *count), dtypes.int64)
     for axis, width in enumerate((kernel[1], 1)):
@@ -159,7 +159,7 @@ def _each_mean(
         n: Any = usual
         if others:
             along = (shape[0], 1) if axis == 0 else (1, shape[1])
-            n = BY_ARRAY[type(x)].full(along, usual, dtypes.of(x.dtype))
+            n = backend_of(x).full(along, usual, dtypes.of(x.dtype))
             for i, other in others.items():
                 n = put(n, (i, 0, ...) if axis == 0 else (0, i, ...), other)
         by = n * by

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..device import device as Device
 from ..dtypes import of
 from ..errors import DeviceError
@@ -133,11 +133,14 @@ astype_ = linear(
 
 
 def _to_device(x: Any, target: str | None, source: str | None) -> Any:
-    backend = BY_ARRAY[type(x)] if target is None else Device(target).backend
+    here = backend_of(x)
+    backend = here if target is None else Device(target).backend
     dt = of(x.dtype)
     if dt not in backend.dtypes:
         raise DeviceError(f"to({target!r}): the device has no {dt.name}: convert to another dtype first")
-    y = backend.from_numpy(BY_ARRAY[type(x)].to_numpy(x))
+    if type(backend) is type(here) and backend is not here:
+        return backend.receive(x, here)
+    y = backend.from_numpy(here.to_numpy(x))
     return backend.copy(y) if backend.device_type == "cpu" else y  # NumPy's own memory would be shared
 
 

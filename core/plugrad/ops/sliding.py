@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from .. import dtypes
-from ..backend import BY_ARRAY
+from ..backend import BY_ARRAY, backend_of
 
 Ints = Sequence[int]
 Pads = Sequence[tuple[int, int]]
@@ -31,7 +31,7 @@ def counts(size: Ints, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints
 
 def zeros(like: Any, shape: Ints) -> Any:
     """A raw array of zeros of the dtype and device of another."""
-    return BY_ARRAY[type(like)].zeros(tuple(shape), dtypes.of(like.dtype))
+    return backend_of(like).zeros(tuple(shape), dtypes.of(like.dtype))
 
 
 def put(x: Any, key: Any, value: Any) -> Any:
@@ -46,7 +46,7 @@ def padded(x: Any, padding: Pads, value: float = 0) -> Any:
     shape = list(x.shape)
     for axis, pads in enumerate(padding, len(shape) - len(padding)):
         shape[axis] += sum(pads)
-    around = BY_ARRAY[type(x)].full(tuple(shape), value, dtypes.of(x.dtype))
+    around = backend_of(x).full(tuple(shape), value, dtypes.of(x.dtype))
     return put(around, inner(x, padding, x.shape[len(shape) - len(padding) :]), x)
 
 

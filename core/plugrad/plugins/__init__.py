@@ -42,7 +42,7 @@ _HOMES = {
     "Registry": "registry",
 }
 
-#: Called after a plugin was registered by hand: to forget what was found without it.
+#: Called after a plugin was registered by hand, or a device came to others: to forget what was found without it.
 ON_REGISTER: list[Callable[[], None]] = []
 
 #: Names in `plugrad.ops` that are no operator libraries; filled there.
@@ -92,9 +92,14 @@ def records() -> list[PluginRecord]:
 def register(plugin: object) -> PluginRecord:
     """Add a plugin, a module or an object, by hand; raises PluginError where it cannot be used."""
     record = installed().register(plugin)
+    forget()
+    return record
+
+
+def forget() -> None:
+    """Let everybody look anew for what was found among the plugins and devices that there were."""
     for function in ON_REGISTER:
         function()
-    return record
 
 
 def load(spec: Spec) -> object:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import BY_ARRAY
+from ..backend import BY_ARRAY, backend_of
 from ..codegen import ZerosBackward0
 from ..graph import Node, Port, wrap
 from ..modes import NO_GRAD, set_mode, thread, tidy
@@ -150,7 +150,7 @@ class Trace:
         try:
             set_mode(NO_GRAD)
             operands = [
-                wrap(BY_ARRAY[type(x)].from_numpy(next(values).copy())) if hasattr(x, "dtype") else x
+                wrap(backend_of(x).from_numpy(next(values).copy())) if hasattr(x, "dtype") else x
                 for x in inputs
             ]
             y = op.call(operands, *params) if op.variadic else op.call(*operands, *params)

@@ -137,7 +137,7 @@ class BatchedBackend(levels.TransformBackend):
         """A new array with `value` at `key`."""
         key = key if type(key) is tuple else (key,)
         if not hasattr(value, "dtype"):
-            value = BY_ARRAY[self.bottom].full((), value, _dtype(raw))
+            value = self.base.full((), value, _dtype(raw))
         if not isinstance(value, self.array_type):
             value = self.level.lift(wrap(value))
         if any(hasattr(k, "dtype") for k in key):

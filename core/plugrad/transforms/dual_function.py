@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import dtypes, levels, storage
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..codegen import meta
 from ..function import Function
 from ..function_node import FunctionCtx
@@ -136,7 +136,7 @@ def _recorded(
     ctx.needs_input_grad = tuple(e is not None for e in edges)
     ctx.output_metas = tuple(meta(y._raw) if isinstance(y, Variable) else None for y in outputs)
     ctx.input_metas = tuple(meta(a._raw) if isinstance(a, Variable) else None for a in lifted)
-    ctx.input_backends = tuple(BY_ARRAY[type(a._raw)] if isinstance(a, Variable) else None for a in lifted)
+    ctx.input_backends = tuple(backend_of(a._raw) if isinstance(a, Variable) else None for a in lifted)
     ctx._recorded = recorded = is_grad_enabled() and any(ctx.needs_input_grad)
     if recorded:
         ctx.edges = tuple([e for e, m in zip(edges, ctx.input_metas, strict=True) if m is not None])
@@ -202,4 +202,4 @@ def _floats(x: Any) -> bool:
 
 
 def _zeros(x: Any) -> Any:
-    return wrap(BY_ARRAY[type(x._raw)].zeros(tuple(x._raw.shape), dtypes.of(x._raw.dtype)))
+    return wrap(backend_of(x._raw).zeros(tuple(x._raw.shape), dtypes.of(x._raw.dtype)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dtypes, levels
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..graph import Variable, wrap
 from .dual import DualLevel, check_tangent
 from .reverse import Taped
@@ -104,7 +104,7 @@ def _output_and_aux(result: Any) -> tuple[Any, Any]:
 
 
 def _zeros(like: Any) -> Any:
-    return wrap(BY_ARRAY[type(like._raw)].zeros(tuple(like._raw.shape), dtypes.of(like._raw.dtype)))
+    return wrap(backend_of(like._raw).zeros(tuple(like._raw.shape), dtypes.of(like._raw.dtype)))
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:

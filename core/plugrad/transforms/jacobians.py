@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import ops
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..graph import Variable, wrap
 from .forward import jvp
 from .reverse import Taped, of_chosen, output_and_aux, tensors, tensors_returned, zeros
@@ -21,7 +21,7 @@ def basis(xs: Sequence[Any]) -> list[Any]:
     sizes = [math.prod(x._raw.shape) for x in xs]
     total, start, found = sum(sizes), 0, []
     for x, n in zip(xs, sizes, strict=True):
-        backend: Any = BY_ARRAY[type(x._raw)]
+        backend: Any = backend_of(x._raw)
         backend = backend.base if backend.is_transform else backend
         rows = backend.zeros((total, n), x.dtype)
         if n:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dtypes, quiet
 from ..accumulate import AccumulateGrad
-from ..backend import BY_ARRAY
+from ..backend import BY_ARRAY, backend_of
 from ..codegen import meta
 from ..engine import grad
 from ..errors import NoDerivativeError
@@ -79,7 +79,7 @@ def _of_several(
 
 def _zeros(x: Any) -> Any:
     raw = x._raw if isinstance(x, Variable) else x
-    zeros = BY_ARRAY[type(raw)].zeros(tuple(raw.shape), dtypes.of(raw.dtype))
+    zeros = backend_of(raw).zeros(tuple(raw.shape), dtypes.of(raw.dtype))
     return wrap(zeros) if raw is not x else zeros
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dtypes, engine, levels, ops
 from ..accumulate import fresh_leaf
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..graph import Node, Variable, wrap
 from ..modes import inference_mode, is_grad_enabled
 from .tree import Spec, flatten
@@ -117,7 +117,7 @@ def fresh(x: Any, recording: bool) -> Any:
 def zeros(like: Any) -> Any:
     """Zeros of a tensor's shape and dtype."""
     raw = like._raw
-    return wrap(BY_ARRAY[type(raw)].zeros(tuple(raw.shape), dtypes.of(raw.dtype)))
+    return wrap(backend_of(raw).zeros(tuple(raw.shape), dtypes.of(raw.dtype)))
 
 
 def argument_numbers(argnums: Any, count: int) -> tuple[int, ...]:

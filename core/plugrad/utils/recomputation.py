@@ -15,7 +15,7 @@ from threading import RLock
 from typing import Any
 
 from .. import creation, dtypes, levels, random, saved, strict
-from ..backend import BY_ARRAY
+from ..backend import backend_of
 from ..graph import Variable, wrap
 from ..modes import SAVED_TENSORS_HOOKS, set_mode, thread, tidy
 from ..transforms.tree import flatten
@@ -79,7 +79,7 @@ class Frame:
         self.shared = [(h, h.version) for h, a in zip(homes, leaves) if h is not None and not h.alone(a)]
         self.mode = thread.mode & ~SAVED_TENSORS_HOOKS
         self.levels = list(levels.thread.stack)
-        self.defaults = creation.get_default_device(), dtypes.get_default_dtype()
+        self.defaults = creation.chosen_device(), dtypes.get_default_dtype()
         self.random = random.get_all_states() if preserve else None
         # Weak, for a holder dies with its node: what a finished part of the graph saved is not kept again.
         self.holders: list[weakref.ref[_Holder]] = []
@@ -228,7 +228,7 @@ class _Recomputation:
 def _state_of(frame: Frame) -> Iterator[None]:
     """The modes, transforms, defaults and random numbers of a frame's forward run."""
     mode, stack = thread.mode, levels.thread.stack
-    defaults, states = (creation.get_default_device(), dtypes.get_default_dtype()), None
+    defaults, states = (creation.chosen_device(), dtypes.get_default_dtype()), None
     try:
         set_mode(frame.mode)
         levels.thread.stack = list(frame.levels)
@@ -252,13 +252,12 @@ def _set_defaults(defaults: tuple[Any, Any]) -> None:
 
 def _metadata(tensor: Any) -> tuple[Any, ...]:
     raw = tensor._raw
-    return tuple(raw.shape), raw.dtype, type(raw)
+    return tuple(raw.shape), raw.dtype, backend_of(raw)
 
 
 def _described(metadata: tuple[Any, ...]) -> str:
-    shape, dtype, array_type = metadata
-    backend = BY_ARRAY[array_type]
-    return f"shape {list(shape)}, dtype {dtypes.of(dtype)}, device {backend.device_type}"
+    shape, dtype, backend = metadata
+    return f"shape {list(shape)}, dtype {dtypes.of(dtype)}, device {backend.device_name}"
 
 
 def _same(tensor: Any) -> Any:

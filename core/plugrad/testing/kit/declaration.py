@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import dtypes, plugins
-from ...backend import BY_ARRAY, for_array
+from ...backend import BY_ARRAY, backend_of, for_array
 from ...contract import REQUIRED, Backend, defines
 from ...device import device as Device
 from .agreement import Disagreement
@@ -58,9 +58,9 @@ def array_type(bench: Bench) -> None:
         raise Disagreement(
             f"from_numpy returns a {type(raw).__qualname__}, but array_type is {b.array_type.__qualname__}"
         )
-    if BY_ARRAY.get(b.array_type) is None or type(BY_ARRAY[b.array_type]) is not type(b):
-        raise Disagreement(f"array_type {b.array_type.__qualname__} belongs to another backend")
-    if for_array(raw) is None:
+    if b.array_type not in BY_ARRAY or backend_of(raw) is not b:
+        raise Disagreement(f"array_type {b.array_type.__qualname__} belongs to another backend or device")
+    if for_array(raw) is not b:
         raise Disagreement(f"no backend is found for an array of type {b.array_type.__qualname__}")
     lacking = [name for name in ("shape", "ndim", "dtype") if not hasattr(raw, name)]
     lacking += [f"__{name}__" for name in OPERATORS if not hasattr(type(raw), f"__{name}__")]

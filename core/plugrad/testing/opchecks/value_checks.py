@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ... import creation, quiet
-from ...backend import BY_ARRAY
+from ...backend import BY_ARRAY, backend_of
 from ...codegen import meta
 from ...engine import grad
 from ...errors import DeviceError
@@ -68,7 +68,7 @@ def check_call(case: Case, options: dict[str, Any]) -> str | None:
     tensors = case.tensors()
     ys = case(*tensors)
     for y in ys:
-        if BY_ARRAY[type(y._raw)] is not subject.backend:
+        if backend_of(y._raw) is not subject.backend:
             raise Fault(f"a result on {y.device}, expected {subject.device}")
     if subject.elementwise:
         shape = np.broadcast_shapes(*[a.shape for a in case.arrays])
