@@ -234,7 +234,8 @@ def test_special_values(opencl):
 def test_numbers_are_arguments_of_kernels(opencl, char):
     x = values(np.random.default_rng(4), char, (3, 5))
     raw = opencl.from_numpy(x)
-    opencl.add(raw, 2 if char != "?" else True)
+    for first in (2,) if char != "?" else (True, False):  # a bool is a constant
+        opencl.add(raw, first)
     before = opencl.device.builds
     for n in (3, 5, 7) if char != "?" else (True, False):
         agree(opencl.add(raw, n), x + np.array(n).astype(char))
@@ -386,3 +387,28 @@ def test_derivatives_of_activations_are_one_kernel_each(opencl):
         np.testing.assert_allclose(b.grad.cpu().numpy(), a.grad.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
     built = [key[0] for key in opencl.device._kernels]
     assert {f"{name}_vjp_x" for name in names} <= set(built)
+
+
+def test_flags_are_constants_and_numbers_arguments(opencl):
+    def step(p, g, lr, decays, power):
+        return p - lr * (g**power if decays else g)
+
+    x = np.linspace(0.5, 2, 6).astype(np.float32)
+    fused = opencl.fused("flagged", step, 3)
+    raw = opencl.from_numpy(x)
+    agree(fused(raw, raw, 0.5, False, 2), x - np.float32(0.5) * x)
+    agree(fused(raw, raw, 0.5, True, 2), x - np.float32(0.5) * x * x)
+    before = opencl.device.builds
+    for lr in (0.1, 0.2, 0.3):
+        agree(fused(raw, raw, lr, True, 2), x - np.float32(lr) * x * x)
+    assert opencl.device.builds == before
+
+
+def test_zeros_of_either_sign_are_two_constants(opencl):
+    def signed(x, value):
+        return x * 0.0 + value if float(value) else OPS["copysign"](x, value)
+
+    fused = opencl.fused("signed", signed, 1)
+    raw = opencl.from_numpy(np.ones(3, np.float32))
+    assert (fused(raw, 0.0).get() > 0).all()
+    assert (fused(raw, -0.0).get() < 0).all()

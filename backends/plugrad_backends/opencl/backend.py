@@ -175,7 +175,7 @@ class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
     # --- one kernel of a function of kernels ------------------------------------------------------------------------
 
     def fused(self, name: str, function: Any, inputs: int) -> Elementwise:
-        return Elementwise(self.device, name, function, op_by_op=True)
+        return Elementwise(self.device, name, function, op_by_op=True, inputs=inputs)
 
     def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Elementwise:
         """The kernel of an operator that is declared by C statements."""

@@ -44,7 +44,8 @@ class Elementwise:
 
     `function` computes with expressions. With `promote` operands of different dtypes are brought to their common one, by
     NumPy's rules; `free` are the positions of operands that take no part in that, such as a condition. With `op_by_op` the
-    function computes with arrays, too, and does so where it cannot be traced.
+    function computes with arrays, too, and does so where it cannot be traced. Behind the first `inputs` arguments there are
+    parameters, which hardly ever change.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Elementwise:
         promote: bool = False,
         free: tuple[int, ...] = (),
         op_by_op: bool = False,
+        inputs: int | None = None,
     ) -> None:
         self.device, self.name, self.function = device, name, function
         self.c_name = "".join(c if c.isalnum() else "_" for c in name)
-        self.promote, self.free, self.op_by_op = promote, free, op_by_op
+        self.promote, self.free, self.op_by_op, self.inputs = promote, free, op_by_op, inputs
         self._plans: dict[Any, Plan] = {}
         #: Operands of which some numbers are constants of the kernel.
         self._by_value: set[Any] = set()
@@ -144,7 +146,7 @@ class Elementwise:
 
     def _planned(self, key: Any, args: Sequence[Any], outs: Sequence[Any] | None) -> Plan:
         # Where numbers became constants of the kernel, a plan is for their values, not their types.
-        values = tuple([a for a in args if type(a) in _NUMBERS])
+        values = tuple([repr(a) for a in args if type(a) in _NUMBERS])
         if key in self._by_value:
             plan = self._plans.get((key, values))
             if plan is not None:
@@ -189,7 +191,7 @@ class Elementwise:
         else:  # results that step nowhere are written element by element
             classes = classes[: len(sigs)].replace(BROADCAST, STRIDED) + classes[len(sigs) :]
         operands = [(i, args[i].dtype) for i in used] + [(i, types[i]) for i in numbers]
-        constants = tuple((i, a) for i, a in enumerate(args) if i not in arrays and i not in takes)
+        constants = tuple((i, repr(a)) for i, a in enumerate(args) if i not in arrays and i not in takes)
         spec = (self.c_name, self, rank, classes, tuple(operands), tuple(s.dtype for s in sigs), constants)
         source = Source(self.c_name, device, results, [s.dtype for s in sigs], operands, rank, classes)
         kernel = device.kernel(spec, source.text)
@@ -242,16 +244,20 @@ class Elementwise:
                 variables.append(var(f"x{i}", types[i]))
             else:
                 variables.append(a)
-        try:
-            results = traced(self.function, variables, common)
-        except NotTraceable:
-            if not types:
-                raise
+        # What a function does with a parameter may depend on its value: then first parameters are constants, then all numbers.
+        operands = len(args) if self.inputs is None else self.inputs
+        for first in dict.fromkeys((len(args), operands, 0)):
+            given = [a if i in types and i >= first else v for i, (a, v) in enumerate(zip(args, variables))]
+            try:
+                results = traced(self.function, given, common)
+                break
+            except NotTraceable:
+                if not first or not types:
+                    raise
+        if given != variables:
             self._constants += 1
             if self._constants > VARIANTS:
-                raise
-            variables = [a if i in types else v for i, (a, v) in enumerate(zip(args, variables))]
-            results = traced(self.function, variables, common)
+                raise NotTraceable(f"{self.name} would need a kernel for each of many numbers")
         if outs is not None:
             results = tuple(cast(r, o.dtype) for r, o in zip(results, outs))
         read = _variables(results)
@@ -262,7 +268,7 @@ class Elementwise:
 
 #: The size of a group of the GPU schedule.
 GROUP = 64
-_NUMBERS = frozenset((int, float, bool))
+_NUMBERS = frozenset((int, float))
 
 
 def _number_type(number: Any, common: Any) -> Any:
@@ -270,7 +276,7 @@ def _number_type(number: Any, common: Any) -> Any:
     if common in REAL_PART:
         return REAL_PART[common]
     if type(number) is float and common.kind in "iub":
-        return expr.FLOAT64
+        return expr.FLOAT64  # no kernel of the contract is called so
     if common.kind == "b" and type(number) is int:
         return expr.INT64
     return common

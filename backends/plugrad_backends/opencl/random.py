@@ -84,7 +84,7 @@ class PhiloxStream(host.PhiloxStream):
             radius = f.sqrt(-2.0 * f.log(1.0 - _unit(one, real)))
             turn = 2.0 * _unit(two, real)
             sides = (Expr("call", (name, turn), real) for name in ("cospi", "sinpi"))
-            return tuple(Expr("call", ("fma", radius * side, scale, shift), real) for side in sides)  # type: ignore[return-value]
+            return tuple(Expr("call", ("fma", radius * side, scale, shift), real) for side in sides)
 
         numbers = float(real.type(std)), float(real.type(mean))
         values = self._drawn(f"normal_{real.name}", shape, real, pair, numbers, pairs=True)
