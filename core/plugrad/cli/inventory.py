@@ -86,7 +86,9 @@ def survey(records: list[PluginRecord]) -> list[dict[str, Any]]:
     for d in found:
         if d["state"] == "usable":
             d |= answers[d["device"]]
-            d["state"] = "usable" if not d["cause"] else "no device" if d.pop("no_device", False) else "broken"
+            d["state"] = (
+                "usable" if not d["cause"] else "no device" if d.pop("no_device", False) else "broken"
+            )
     return found
 
 
