@@ -254,7 +254,7 @@ class Elementwise:
             except NotTraceable:
                 if not first or not types:
                     raise
-        if given != variables:
+        if any(g is not v for g, v in zip(given, variables)):
             self._constants += 1
             if self._constants > VARIANTS:
                 raise NotTraceable(f"{self.name} would need a kernel for each of many numbers")
