@@ -56,7 +56,7 @@ def half_of(x, device="cpu"):
 
 
 def origin(op, device):
-    return kernels.find(op, for_device(device))[1]
+    return kernels.origin(op, for_device(device))
 
 
 # ---- without a choice
@@ -367,15 +367,26 @@ def test_a_name_that_two_packages_have(fast):
         assert exp_of_zero() == 7
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("nonsense", "plugrad has no operator of that name"), ("mish", "it is a composite")]
-)
-def test_kernels_that_are_never_used_are_reported(site, name, reason):
-    site.stranger("fast", HEAD + offers(f"KernelSpec('{name}', 'cpu', 'a:b')"))
+def test_kernels_that_are_never_used_are_reported(site):
+    site.stranger("fast", HEAD + offers("KernelSpec('nonsense', 'cpu', 'a:b')"))
+    reason = "plugrad has no operator of that name"
     with pytest.warns(
-        PluginWarning, match=f"the kernel of '{name}' that 'fast' offers is never used: {reason}"
+        PluginWarning, match=f"the kernel of 'nonsense' that 'fast' offers is never used: {reason}"
     ):
         torch.use_kernels("fast")
+
+
+def test_a_kernel_of_a_composite_serves_where_it_was_chosen(site):
+    site.stranger(
+        "fast", HEAD + offers("KernelSpec('mish', 'cpu', 'fast_ops:exp')"), fast_ops=counting("x * 0 + 7")
+    )
+    x = torch.zeros(1, requires_grad=True)
+    assert (origin(OPS["mish"], "cpu"), torch.ops.mish(x).item()) == ("composite", 0)
+    with torch.use_kernels("fast"):
+        y = torch.ops.mish(x)
+        assert (origin(OPS["mish"], "cpu"), y.item(), y.grad_fn.name()) == ("plugin", 7, "MishBackward0")
+        assert torch.autograd.grad(y, x)[0].item() == pytest.approx(0.6)  # the body's
+    assert torch.ops.mish(x).item() == 0
 
 
 def test_threads_see_one_kernel_or_the_other(fast):

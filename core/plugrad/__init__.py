@@ -19,6 +19,7 @@ from . import (  # modules first: `tensor`, `device` and `op` are names of two t
     cuda,
     dtypes,
     functions,
+    lowering,
 )
 from .creation import (
     arange,

@@ -180,7 +180,7 @@ def make_node(op: Op) -> type[Node]:
     namespace: dict[str, Any] = {
         "wrap": wrap,
         "rewrap": _rewrap,
-        "recover": _recover,
+        "recover": recover,
         "run": quiet.run,
         "no_formula": _no_formula,
         "connected": connected,
@@ -327,7 +327,7 @@ def _no_formula(op: str, name: str) -> Any:
     raise NoDerivativeError(f"backward: {op!r} has no derivative for input {name!r}")
 
 
-def _recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
+def recover(backward: Any, node: Any, g: Any, error: Exception) -> Any:
     """A backward failed: its values were released, another thread was in `quiet`, or it truly did."""
     if any(not hasattr(node, slot) for slot in node.saves):
         raise GraphFreedError(

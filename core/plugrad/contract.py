@@ -22,6 +22,23 @@ def required(member: Any) -> Any:
     return member
 
 
+class Lowering:
+    """What a device has for a composite: its kernel, and the derivative of that.
+
+    `forward(*args)` takes all arguments of the composite by position, raw arrays in the place of tensors, and returns the
+    output, a tuple where there are several, and a tuple of raw arrays that `vjp` wants besides, such as the output. It is
+    called where arrays are of one real float dtype, or bool; it may return NotImplemented: then the body serves.
+
+    `vjp(g, saved, *args)` returns a tuple, for each array among the arguments its cotangent, or None: then the body is
+    differentiated instead. `g` is the cotangent of the output, a list of several, `saved` that tuple of `forward`.
+    """
+
+    __slots__ = ("forward", "vjp")
+
+    def __init__(self, forward: Any, vjp: Any) -> None:
+        self.forward, self.vjp = forward, vjp
+
+
 class Backend:
     """What an array library offers to plugrad: one subclass a device type, one instance a device.
 

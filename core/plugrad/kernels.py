@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from . import fusion, plugins
-from .contract import REQUIRED, Backend, defines
+from .contract import REQUIRED, Backend, Lowering, defines
 from .errors import DeviceError, PluginError
 from .several import SeveralDevices
 
@@ -108,9 +108,37 @@ def writer(op: Any, backend: Backend) -> Kernel:
     return backend.writer(op.kernel(backend.array_type))
 
 
+def lowering(composite: Any, backend: Backend) -> tuple[Any, Origin]:
+    """What a device has for a composite, a kernel or a `Lowering`; None, and "composite", where its body serves."""
+    if isinstance(backend, SeveralDevices):
+        found = {instance: lowering(composite, instance) for instance in backend.instances.values()}
+        one, origin = next(iter(found.values()))
+        if not isinstance(one, Lowering):
+            return one and backend.dispatched(lambda instance: found[instance][0], composite.name), origin
+        forward = backend.dispatched(lambda instance: found[instance][0].forward, composite.name)
+        return Lowering(forward, backend.dispatched(lambda instance: found[instance][0].vjp)), origin
+    key = composite.name, backend.device_type
+    for kernels in reversed(chosen):
+        if key in kernels:
+            return _loaded(kernels[key]), "plugin"
+    if defines(backend, composite.name):
+        return getattr(backend, composite.name), "native"
+    from .plugins.choice import own_kernel
+
+    own = own_kernel(plugins.installed(), *key)
+    return (None, "composite") if own is None else (_loaded(own), "plugin")
+
+
+def origin(op: Any, backend: Backend) -> Origin:
+    """Where the kernel of an op or composite comes from; what is neither is computed by the ops that it calls."""
+    if hasattr(op, "body"):
+        return lowering(op, backend)[1]
+    return find(op, backend)[1] if hasattr(op, "kernels") else "composite"
+
+
 def _loaded(spec: plugins.KernelSpec) -> Kernel:
-    kernel = plugins.load(spec)
-    if not callable(kernel):
+    kernel: Any = plugins.load(spec)
+    if not callable(kernel) and not isinstance(kernel, Lowering):
         raise PluginError(f"{spec.what}: {spec.target!r} is {kernel!r}: name a function of raw arrays")
     return kernel
 

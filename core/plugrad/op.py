@@ -67,9 +67,7 @@ class Op:
         self.outputs, self.holomorphic, self.own_jvp = outputs, holomorphic, jvp
         self.ordered = ordered
         self.broadcasts = kind == "elementwise"
-        self.node_name = (
-            node or "".join(w.capitalize() for w in name.split("::")[-1].split("_")) + "Backward0"
-        )
+        self.node_name = node or _node_name(name)
         #: From the type of a raw array to the kernel, filled by `kernel` at the first miss.
         self.kernels: dict[type, Callable[..., Any]] = {}
         self.writers: dict[type, Callable[..., Any]] = {}
@@ -472,17 +470,32 @@ class Op:
 def forget_kernels() -> None:
     """Let every op look for its kernels anew, since there are others to be found."""
     kernels.generation += 1
+    fusion.forget()
     for op in list(OPS.values()):
+        op.kernels.clear()
         if isinstance(op, Op):
-            op.kernels.clear()
             op.writers.clear()
+        elif any(op.name == name for chosen in kernels.chosen for name, _ in chosen):
+            op.call = op.lowered
 
 
 plugins.ON_REGISTER.append(forget_kernels)
 
 
-def _fuse_formulas(backend: backends.Backend) -> None:
-    """Once there is a backend that fuses: let nodes that were generated before look for its kernels, too."""
+#: Whether composites look for lowerings.
+_lowered_everywhere = False
+
+
+def _entered(backend: backends.Backend) -> None:
+    """Let composites look for lowerings from the first device on that is not the CPU.
+
+    Once there is a backend that fuses, let nodes that were generated before look for its kernels, too.
+    """
+    global _lowered_everywhere
+    if not _lowered_everywhere and backend.device_type != "cpu":
+        _lowered_everywhere = True
+        for composite in [op for op in OPS.values() if isinstance(op, Composite)]:
+            composite.call = composite.lowered
     if not fusion.wanted and backends.defines(backend, "fused"):
         fusion.wanted = True
         for op in list(OPS.values()):
@@ -490,7 +503,7 @@ def _fuse_formulas(backend: backends.Backend) -> None:
                 codegen.fuse_formulas(op, op.node.backward.__globals__)
 
 
-backends.ON_ENTER.append(_fuse_formulas)
+backends.ON_ENTER.append(_entered)
 
 
 def _run(kernel: Callable[..., Any], *args: Any) -> Any:
@@ -595,13 +608,41 @@ def _split(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class Composite:
-    """An operator whose meaning is a body of ops; it has no derivative of its own and is recorded op by op."""
+    """An operator whose meaning is a body of ops; it has no derivative of its own and is recorded op by op.
+
+    Where a device has a kernel of it, one node is recorded: see `lowering`.
+    """
+
+    #: The call that looks for such a kernel; the body itself is called before there can be one.
+    lowered: Callable[..., Any]
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
-        self.name, self.call, self.__doc__ = name, body, body.__doc__
+        self.name, self.body, self.__doc__ = name, body, body.__doc__
+        self.node_name = _node_name(name)
+        #: From the type of a raw array to the class of nodes of its lowering, None where there is none.
+        self.kernels: dict[type, Any] = {}
+        self.call: Callable[..., Any] = self.lowered if _lowered_everywhere or "::" in name else body
         if name in OPS:
             raise ValueError(f"op {name!r} is declared twice")
         OPS[name] = self
+
+    @cached_property
+    def arity(self) -> int:
+        """How many arguments the body takes."""
+        return len(self.signature.parameters)
+
+    @cached_property
+    def signature(self) -> Any:
+        """The signature of the body."""
+        import inspect
+
+        return inspect.signature(self.body)
+
+    def bound(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments of a call by position."""
+        bound = self.signature.bind(*args, **params)
+        bound.apply_defaults()
+        return bound.args
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         return self.call(*args, **params)
@@ -611,6 +652,10 @@ class Composite:
 
     def __reduce__(self) -> Any:
         return _named, (self.name,)
+
+
+def _node_name(name: str) -> str:
+    return "".join(w.capitalize() for w in name.split("::")[-1].split("_")) + "Backward0"
 
 
 def _named(name: str) -> Op | Composite:

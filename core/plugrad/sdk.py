@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import dtypes
 from .array_api import ArrayAPIBackend
-from .contract import REQUIRED, Backend
+from .contract import REQUIRED, Backend, Lowering
 from .declaration import op
 from .elementwise_kernels import elementwise_kernel
 from .function import Function
@@ -24,6 +24,7 @@ __all__ = [
     "CommandSpec",
     "Function",
     "KernelSpec",
+    "Lowering",
     "Op",
     "OpSpec",
     "composite",

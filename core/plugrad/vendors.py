@@ -7,7 +7,7 @@ import warnings
 
 from . import kernels, plugins
 from .errors import PluginWarning
-from .op import OPS, Op, forget_kernels
+from .op import OPS, forget_kernels
 
 _lock = threading.Lock()
 
@@ -60,8 +60,6 @@ def _check(vendor: str | None, name: str) -> None:
     op = OPS.get(name)
     if op is None and "::" not in name:
         reason = "plugrad has no operator of that name"
-    elif op is not None and not isinstance(op, Op):
-        reason = "it is a composite, recorded op by op: kernels of the ops in it are used"
     else:
         return
     warnings.warn(

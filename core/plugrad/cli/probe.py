@@ -75,8 +75,7 @@ def kernels(device: str) -> dict[str, Any]:
     import plugrad
 
     from ..errors import DeviceError, PluginError
-    from ..kernels import find
-    from ..op import Op
+    from ..kernels import origin
 
     found: dict[str, Any] = {"device": device, "cause": None, "ops": {}}
     with _caught(found):
@@ -84,8 +83,7 @@ def kernels(device: str) -> dict[str, Any]:
         for name, op in all_ops():
             entry = describe_op(op)
             try:
-                # What is no op of one node is computed by those that it calls.
-                entry["origin"] = find(op, backend)[1] if isinstance(op, Op) else "composite"
+                entry["origin"] = origin(op, backend)
             except (DeviceError, PluginError):  # nobody has one, or the plugin that should has not
                 entry["origin"] = "absent"
             found["ops"][name] = entry if entry["cause"] is None else entry | {"origin": "absent"}

@@ -89,8 +89,6 @@ def _loaded(spec: OpSpec) -> Callable[..., Any]:
                 del OPS[name]
         raise
     if isinstance(target, Op | Composite):
-        if isinstance(target, Composite):
-            _warn_of_kernels(spec, target)
         if target.name != spec.name:
             raise PluginError(
                 f"{spec.what}: {spec.target!r} is {target!r}: declare it under the name that the plugin's spec gives"

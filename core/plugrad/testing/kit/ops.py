@@ -18,7 +18,7 @@ from plugrad.autograd import forward_ad
 
 from ... import kernels
 from ...errors import DeviceError
-from ...op import OPS, Composite
+from ...op import OPS
 from ..rows import Row
 from .agreement import RTOL, Disagreement, values
 from .bench import Bench
@@ -32,11 +32,8 @@ LOOSE = {"f": 2e-3, "F": 2e-3, "d": 1e-8, "D": 1e-8}
 
 def origin(bench: Bench, name: str) -> str:
     """Where the device has an op's kernel from; "host" where NumPy computes it if allowed, "absent" where nothing does."""
-    op = OPS[name]
-    if isinstance(op, Composite):
-        return "composite"
     try:
-        return kernels.find(op, bench.backend)[1]
+        return kernels.origin(OPS[name], bench.backend)
     except DeviceError:
         return "absent"
 

@@ -58,7 +58,7 @@ class Subject:
             return list(self.op.inputs) * (2 if self.op.variadic else 1)
         import inspect
 
-        target = self.target.call if isinstance(self.target, Composite) else self.target
+        target = self.target.body if isinstance(self.target, Composite) else self.target
         skipped = 0
         if self.function is not None:
             target = self.function.forward

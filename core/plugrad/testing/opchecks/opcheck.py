@@ -15,7 +15,7 @@ from ...errors import OpCheckError
 
 # isort: off
 # They declare their checks, in the order in which they are made.
-from . import value_checks, form_checks, derivative_checks  # noqa: F401
+from . import value_checks, lowering_checks, form_checks, derivative_checks  # noqa: F401
 
 # isort: on
 from .calls import Case, Subject
@@ -47,9 +47,10 @@ def opcheck(
     works element by element says so by `elementwise=True`.
 
     The checks: `name`, `call`, `mutation`, `formulas`, `composite` (the kernel and the op's default agree), `reference` (a
-    function of NumPy arrays, if given), `cpu` (the device and the CPU agree), `deterministic`, `no_grad`, `aliasing`, `layouts`,
-    `broadcasting`, `empty`, `zero_dim`, `dtypes`, `gradcheck`, `gradgrad`, `forward_mode`, `vmap`, `saves`. `skip` leaves some
-    out, and needs a reason for each; `only` makes no others. `rtol` and `atol` take the place of what
+    function of NumPy arrays, if given), `cpu` (the device and the CPU agree), `deterministic`, `no_grad`, `aliasing`,
+    `lowering` (the kernel of a composite, and its derivatives, agree with the body), `layouts`, `broadcasting`,
+    `empty`, `zero_dim`, `dtypes`, `gradcheck`, `gradgrad`, `forward_mode`, `vmap`, `saves`. `skip` leaves some out, and needs
+    a reason for each; `only` makes no others. `rtol` and `atol` take the place of what
     `plugrad.testing.TOLERANCES` has for values; differences of derivatives are compared as `gradcheck` does.
 
     OpCheckError lists all checks that failed, each with what was asked, found, the cure, and a line that reproduces it;

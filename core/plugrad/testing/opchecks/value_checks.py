@@ -50,7 +50,7 @@ def check_name(case: Case, options: dict[str, Any]) -> str | None:
 
 def _is_ours(op: Any) -> bool:
     """Whether a declaration stands in plugrad itself."""
-    functions = [op.call] if isinstance(op, Composite) else [*op.formulas.values(), op.default]
+    functions = [op.body] if isinstance(op, Composite) else [*op.formulas.values(), op.default]
     modules = {getattr(f, "__module__", None) for f in functions if f is not None and not isinstance(f, Op)}
     return all(str(m).partition(".")[0] == "plugrad" for m in modules)
 
