@@ -13,7 +13,6 @@ from . import plugins
 from .backend import BY_ARRAY
 from .contract import Backend, defines
 from .several import SeveralDevices
-from .several import SeveralDevices
 
 Kernel = Callable[..., Any]
 
@@ -28,9 +27,6 @@ def fused(backend: Backend | None, name: str, function: Kernel, inputs: int) -> 
     """
     if isinstance(backend, SeveralDevices):
         found = {b: fused(b, name, function, inputs) for b in backend.instances.values()}
-        return None if None in found.values() else backend.dispatched(found.__getitem__, name)
-    if isinstance(backend, SeveralDevices):
-        found = {instance: fused(instance, name, function, inputs) for instance in backend.instances.values()}
         return None if None in found.values() else backend.dispatched(found.__getitem__, name)
     if backend is None or not defines(backend, "fused"):
         return None
@@ -56,7 +52,6 @@ class Kernels(dict[type, Any]):
 
     def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel | None) -> None:
         self._asked, self._plain = (name, function, inputs), plain
-        _all.append(self)
         plugins.ON_REGISTER.append(self.clear)
 
     def __missing__(self, array_type: type) -> Kernel | None:
@@ -65,15 +60,6 @@ class Kernels(dict[type, Any]):
         if backend is not None and not backend.is_transform:  # whose type ends with its level
             self[array_type] = kernel
         return kernel
-
-
-_all: list[Kernels] = []
-
-
-def forget() -> None:
-    """Let backends be asked again: a type of arrays may serve more devices than before."""
-    for kernels in _all:
-        kernels.clear()
 
 
 def dispatched(name: str, formula: Kernel, inputs: int, plain: Kernel) -> Kernel:

@@ -470,7 +470,6 @@ class Op:
 def forget_kernels() -> None:
     """Let every op look for its kernels anew, since there are others to be found."""
     kernels.generation += 1
-    fusion.forget()
     for op in list(OPS.values()):
         op.kernels.clear()
         if isinstance(op, Op):
