@@ -31,6 +31,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 _CODES = {
     "index_t": "q", "word_t": "Q", "long long": "q", "unsigned long long": "Q", "int": "i", "unsigned int": "I", "uint_t": "I",
     "float": "f", "double": "d",
+    "Tensors": "320Q64q65i", "Windows": "12i",
 }  # fmt: skip
 _ENTRY = re.compile(r"KERNEL\((\w+)\)\s*\(([^)]*)\)")
 
@@ -139,10 +140,78 @@ def _rows() -> Iterator[Source]:
                     )
 
 
+#: The least value of a dtype, as C++.
+_LOWEST = {
+    "bool": "0", "uint8": "0", "uint16": "0", "uint32": "0", "uint64": "0", "int8": "-128", "int16": "-32768",
+    "int32": "-2147483647 - 1", "int64": "-9223372036854775807ll - 1",
+} | dict.fromkeys(FLOATS, "-INFINITE")  # fmt: skip
+_GREATEST = {
+    "bool": "1", "uint8": "255", "int8": "127", "int16": "32767", "int32": "2147483647", "int64": "9223372036854775807ll",
+} | dict.fromkeys(FLOATS, "INFINITE")  # fmt: skip
+NUMBERS = ("bool", "uint8", "int8", "int16", "int32", "int64", *FLOATS)
+
+
+def vector(dtype: str) -> int:
+    """How many elements a reduction reads at once; of integers one, since every variant costs the compiler."""
+    return 16 // SIZES[dtype] if dtype in FLOATS else 1
+
+
+def _reductions() -> Iterator[Source]:
+    def reduction(op: str, dtype: str, accumulator: str, result: str, **defines: str) -> Source:
+        """`a`, `b`: accumulators; `v`, `i`: an element and its place; `n`: how many elements there are."""
+        rest = {"MAP": "(A)v", "FINISH": "a"} | defines
+        return Source(
+            f"{op}_{dtype}", ("reduce.cu",), T=C_TYPES[dtype], V=vector(dtype), ACCUMULATOR=accumulator,
+            RESULT=result, **rest,
+        )  # fmt: skip
+
+    for dtype in NUMBERS:
+        floating, own = dtype in FLOATS, C_TYPES[dtype]
+        wide = "C" if floating else "index_t"
+        result = own if floating else "index_t"
+        yield reduction("sum", dtype, wide, result, COMBINE="a + b", NEUTRAL="0")
+        yield reduction("prod", dtype, wide, result, COMBINE="a * b", NEUTRAL="1")
+        if floating:
+            yield reduction("mean", dtype, wide, own, COMBINE="a + b", NEUTRAL="0", FINISH="a / (C)n")
+            yield reduction("sum_squares", dtype, wide, own, COMBINE="a + b", NEUTRAL="0", MAP="v * v")
+        for op, sign, least in (("max", ">", _LOWEST), ("min", "<", _GREATEST)):
+            combined = f"a {sign} b || a != a ? a : b"
+            yield reduction(op, dtype, "C", own, COMBINE=combined, NEUTRAL=f"(C)({least[dtype]})")
+            yield reduction(
+                f"arg{op}", dtype, "Best", "index_t", NEUTRAL="best((C)0, -1)", MAP="best(v, i)", FINISH="a.i",
+                COMBINE=f"better(a, b, {int(op == 'max')})",
+            )  # fmt: skip
+    yield reduction("any", "bool", "int", "bool", COMBINE="a | b", NEUTRAL="0")
+    yield reduction("all", "bool", "int", "bool", COMBINE="a & b", NEUTRAL="1")
+
+
+#: The dtypes that have an atomic addition, and how it is made.
+ATOMICS = {"float16": 2, "bfloat16": 2, "int64": 3, "float32": 1, "float64": 1, "int32": 1}
+#: What is copied at once, by its bytes.
+COPIED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "word_t", 16: "wide_t"}
+
+
+def _indexing() -> Iterator[Source]:
+    for bytes_, word in COPIED.items():
+        yield Source(f"index_{bytes_}", ("index.cu",), W=word)
+    for dtype in NUMBERS:
+        if dtype != "bool":
+            files = ("scatter.cu", "scatter_atomic.cu") if dtype in ATOMICS else ("scatter.cu",)
+            yield Source(f"scatter_{dtype}", files, T=C_TYPES[dtype], ATOMIC=ATOMICS.get(dtype, 0))
+
+
+def _others() -> Iterator[Source]:
+    for dtype in FLOATS:
+        files = ("philox.cu", "philox_words.cu") if dtype == "float64" else ("philox.cu",)
+        yield Source(f"philox_{dtype}", files, T=C_TYPES[dtype])
+        yield Source(f"optimizers_{dtype}", ("optimizers.cu",), T=C_TYPES[dtype])
+        yield Source(f"windows_{dtype}", ("windows.cu",), T=C_TYPES[dtype], LOWEST="-(C)INFINITE")
+
+
 @cache
 def _all() -> Mapping[str, Source]:
     found: dict[str, Source] = {}
-    for family in (_rows,):
+    for family in (_rows, _reductions, _indexing, _others):
         for source in family():
             if source.name in found:
                 raise ValueError(f"two sources are called {source.name!r}")
