@@ -18,13 +18,14 @@ from .array import Array
 from .device import Device
 from .elementwise import Elementwise
 from .indexing import IndexKernels
+from .matmul import MatmulKernels
 from .random import PhiloxStream
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
 
-class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
+class OpenCLBackend(IndexKernels, MatmulKernels, ElementwiseKernels, Backend):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 
     device_type = "opencl"
@@ -190,9 +191,6 @@ class OpenCLBackend(IndexKernels, ElementwiseKernels, Backend):
         raise NotImplementedError
 
     def argmax(self, x, axis, keepdims):
-        raise NotImplementedError
-
-    def matmul(self, a, b):
         raise NotImplementedError
 
 
