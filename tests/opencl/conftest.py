@@ -37,3 +37,18 @@ def backend_of(name: str):
 def opencl(request):
     """The backend of each device in turn."""
     return backend_of(request.param)
+
+
+def scheduled_as_gpu(backend):
+    """A backend like another, over a device object of its own, whose kernels are those for GPUs."""
+    from plugrad_backends.opencl.device import Device
+
+    made = object.__new__(type(backend))
+    made.__dict__.update(backend.__dict__)
+    for name, member in list(made.__dict__.items()):
+        if getattr(member, "device", None) is backend.device:  # kernels that were made for the other one
+            del made.__dict__[name]
+    made.device = Device(backend.device.found, backend.device.capabilities)
+    made.device.is_cpu, made.device.functions = False, made
+    made.array_type = made.device.array_type
+    return made

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plugrad_backends.opencl.backend import OpenCLBackend
-
-from .conftest import backend_of
+from .conftest import backend_of, scheduled_as_gpu
 
 SHAPES = [
     ((2, 3), (3, 4)),
@@ -28,12 +26,8 @@ DTYPES = [np.dtype(d) for d in ("f4", "f8", "i4", "u8", "i1", "f2", "?", "c8", "
 @pytest.fixture(scope="module", params=["pocl", "pocl as a GPU", "intel", "intel as a GPU", "oclgrind"])
 def backend(request):
     """The backend of a device; "as a GPU" with the schedule of one."""
-    name = request.param.split()[0]
-    made = backend_of(name)
-    if "GPU" in request.param:
-        made = OpenCLBackend(made.index)
-        made.device.is_cpu = False
-    return made
+    made = backend_of(request.param.split()[0])
+    return scheduled_as_gpu(made) if "GPU" in request.param else made
 
 
 def random(shape, dtype, seed):
@@ -76,7 +70,7 @@ def check(backend, a, b, how_a="dense", how_b="dense"):
         np.testing.assert_array_equal(y.get(), want)
 
 
-@pytest.mark.parametrize("how", range(5))
+@pytest.mark.parametrize("how", [0, 2, 3])
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_shapes_and_layouts(backend, shapes, how):
     a, b = (random(s, np.dtype("f4"), i) for i, s in enumerate(shapes))

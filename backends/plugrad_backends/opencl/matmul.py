@@ -14,13 +14,16 @@ from .products import CPU, GPU, GROUP
 
 _FLOAT32 = np.dtype(np.float32)
 #: What matrices are multiplied as, where that is another dtype: sums of integers wrap in any, and of bools each 1 tells.
-_COMPUTED = {
+_COMPUTED: dict[Any, np.dtype[Any]] = {
     **{np.dtype(d): np.dtype(np.uint32) for d in ("i1", "u1", "i2", "u2", "i4", "u4")},
     **{np.dtype(d): np.dtype(np.uint64) for d in ("i8", "u8")},
     np.dtype(np.float16): _FLOAT32,
     np.dtype(np.bool_): _FLOAT32,
 }  # fmt: skip
-_PARTS = {np.dtype(np.complex64): _FLOAT32, np.dtype(np.complex128): np.dtype(np.float64)}
+_PARTS: dict[Any, np.dtype[Any]] = {
+    np.dtype(np.complex64): _FLOAT32,
+    np.dtype(np.complex128): np.dtype(np.float64),
+}
 
 
 def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
@@ -88,7 +91,8 @@ class Products:
             (*stack, rows), [(*a_steps[:-2], a_steps[-2]), (*b_steps[:-2], 0), (*c_steps[:-2], c_steps[-2])]
         )
         if len(merged) == 1 and steps[1][0] == 0 and merged[0] == out.size // columns:
-            extents, walk = (1,), [(0,)] * 3
+            extents: layout.Shape = (1,)
+            walk: list[layout.Shape] = [(0,)] * 3
             rows, a_m, c_m = merged[0], steps[0][0], steps[2][0]
         else:
             a_m, c_m = a_steps[-2], c_steps[-2]
