@@ -20,12 +20,13 @@ from .elementwise import Elementwise
 from .indexing import IndexKernels
 from .matmul import MatmulKernels
 from .random import PhiloxStream
+from .reductions import ReduceKernels
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
 
-class OpenCLBackend(IndexKernels, MatmulKernels, ElementwiseKernels, Backend):
+class OpenCLBackend(IndexKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 
     device_type = "opencl"
@@ -181,17 +182,6 @@ class OpenCLBackend(IndexKernels, MatmulKernels, ElementwiseKernels, Backend):
     def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Elementwise:
         """The kernel of an operator that is declared by C statements."""
         return Elementwise(self.device, name, function_of(name, source, (*inputs, *params)))
-
-    # --- required members that are not written yet ------------------------------------------------------------------
-
-    def sum(self, x, axis, keepdims):
-        raise NotImplementedError
-
-    def max(self, x, axis, keepdims):
-        raise NotImplementedError
-
-    def argmax(self, x, axis, keepdims):
-        raise NotImplementedError
 
 
 __all__ = ["OpenCLBackend"]
