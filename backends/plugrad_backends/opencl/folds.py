@@ -125,9 +125,7 @@ class Row:
             found = wins(a[0], b[0]) | (equal & (b[1] < a[1]))
             return where(found, b[0], a[0]), where(found, b[1], a[1])
 
-        states = self.fold(
-            (x, var("place", INT32)), (identity(x.dtype), const(0, INT32)), combine, step
-        )
+        states = self.fold((x, var("place", INT32)), (identity(x.dtype), const(0, INT32)), combine, step)
         return cast(states[1], INT64)
 
 

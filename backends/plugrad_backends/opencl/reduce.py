@@ -62,7 +62,9 @@ class Reduce:
     def __repr__(self) -> str:
         return f"<reduction {self.name} on {self.device}>"
 
-    def __call__(self, x: Any, axis: tuple[int, ...] | None = None, keepdims: bool = False, *params: Any) -> Any:
+    def __call__(
+        self, x: Any, axis: tuple[int, ...] | None = None, keepdims: bool = False, *params: Any
+    ) -> Any:
         """The reduction of one array."""
         return self.of((x,), axis, keepdims, *params)
 
@@ -132,7 +134,9 @@ class Walk:
         inner = [i for i in range(len(shape)) if i in axes]
         if not (reduce.ordered or program.places):  # in the order in which elements lie
             inner.sort(key=lambda i: -abs(strides[largest][i]))
-        self.kept, self.kept_strides = _merged(shape, strides, [i for i in range(len(shape)) if i not in axes])
+        self.kept, self.kept_strides = _merged(
+            shape, strides, [i for i in range(len(shape)) if i not in axes]
+        )
         self.reduced, self.reduced_strides = _merged(shape, strides, inner)
         self.count = math.prod(self.reduced)
         if self.count >= 2**31:
@@ -233,7 +237,9 @@ class Walk:
 
     def _second(self, items: int, args: list[int], dtypes: list[Any]) -> Launch:
         r = self.reduce
-        source = Source(r.c_name, self.device, self.program, dtypes, "item", (1, 1), "s" * len(dtypes), 1, False, True)
+        source = Source(
+            r.c_name, self.device, self.program, dtypes, "item", (1, 1), "s" * len(dtypes), 1, False, True
+        )
         key = (r.c_name, r, "second", tuple(self.dtypes), self.params)
         return Launch(self.device.kernel(key, source.text), items, source.group, args)
 
@@ -247,16 +253,17 @@ class reduction:
     """A member that is the `Reduce` of a function of a row, made for each backend at its first use."""
 
     def __init__(self, function: Callable[..., Any], ordered: bool = False) -> None:
-        self.function, self.ordered, self.name = function, ordered, ""
+        self.function, self.ordered = function, ordered
+        self.names: list[str] = []
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.names.append(name)
 
     def __get__(self, backend: Any, owner: Any = None) -> Any:
         if backend is None:
             return self
-        made = Reduce(backend.device, self.name, self.function, self.ordered)
-        backend.__dict__[self.name] = made
+        made = Reduce(backend.device, self.names[0], self.function, self.ordered)
+        backend.__dict__.update(dict.fromkeys(self.names, made))
         return made
 
 

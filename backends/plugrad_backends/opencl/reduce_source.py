@@ -32,7 +32,9 @@ def load(d: OpenCL, name: str, dtype: np.dtype[Any], how: str, pointer: str, pla
     """The statement that declares `name`, the elements from `pointer[place * step]` on, `step` elements apart."""
     at = place if how == DENSE else "0" if how == BROADCAST else f"({place})*{step}"
     if dtype in REAL_PART:
-        return f"const {d.type(REAL_PART[dtype])} {name}_re = {pointer}[{at}].x, {name}_im = {pointer}[{at}].y;"
+        return (
+            f"const {d.type(REAL_PART[dtype])} {name}_re = {pointer}[{at}].x, {name}_im = {pointer}[{at}].y;"
+        )
     if d.width == 1:
         text = d.lane(pointer, at, dtype)
     elif how == DENSE:
@@ -79,7 +81,9 @@ class Folding:
         texts = [emitter.value(v) for v in new]
         return emitter.lines + [f"{name(n)} = {t};" for (n, _), t in zip(self.states, texts)]
 
-    def across_lanes(self, dialect: Callable[[int], OpenCL], width: int, name: Name, prefix: str) -> list[str]:
+    def across_lanes(
+        self, dialect: Callable[[int], OpenCL], width: int, name: Name, prefix: str
+    ) -> list[str]:
         """Put the lanes of vectors together, half by half, into scalars called `prefix` and the state's name."""
         lines: list[str] = []
         dtypes = {n: i.dtype for n, i in self.states}
@@ -107,7 +111,13 @@ class Source:
         self, name: str, device: Any, program: Program, dtypes: Sequence[Any], schedule: str, ranks: tuple[int, int],
         classes: str, width: int, partial: bool, second: bool = False,
     ) -> None:  # fmt: skip
-        self.name, self.device, self.program, self.schedule, self.ranks = name, device, program, schedule, ranks
+        self.name, self.device, self.program, self.schedule, self.ranks = (
+            name,
+            device,
+            program,
+            schedule,
+            ranks,
+        )
         self.classes, self.width, self.partial, self.second = classes, width, partial, second
         self.folding = Folding([fold for p in program.passes for fold in p])
         # In a second launch the operands are the states.
@@ -122,7 +132,10 @@ class Source:
         parameters = [f"__global {self.one.stored(d)} *y{k}" for k, d in enumerate(self.outs)]
         types: list[Any] = [None] * len(parameters)
         for name, dtype in self.operands:
-            parameters += [f"__global const {self.one.stored(dtype)} *{name}_memory", f"const long {name}_offset"]
+            parameters += [
+                f"__global const {self.one.stored(dtype)} *{name}_memory",
+                f"const long {name}_offset",
+            ]
             types += [None, np.int64]
         longs = ["tiles", "each", "parts", "n_parts", "lines_each", "n_each", "columns", "column", "count_n"]
         dimensions = [f"k{i}" for i in range(self.ranks[0])] + [f"m{i}" for i in range(self.ranks[1])]
@@ -182,7 +195,9 @@ class Source:
         lines = self._decode(number, "m", 1, self.ranks[1])
         for name, dtype in self.operands:
             steps = "".join(f" + m{d}*{name}_m{d}" for d in range(1, self.ranks[1]))
-            lines.append(f"__global const {self.one.stored(dtype)} *{name}_row = {name}_memory + {name}_at{steps};")
+            lines.append(
+                f"__global const {self.one.stored(dtype)} *{name}_row = {name}_memory + {name}_at{steps};"
+            )
         return lines
 
     def _load(self, d: OpenCL, place: str, step: str, classes: str, pointer: str = "row") -> list[str]:
@@ -212,7 +227,8 @@ class Source:
     def _stores(self, d: OpenCL, place: str, partial_place: str) -> list[str]:
         if self.partial:
             return [
-                d.store(f"(y{k} + {partial_place})", n, dtype) for k, (n, dtype) in enumerate(self.program.states)
+                d.store(f"(y{k} + {partial_place})", n, dtype)
+                for k, (n, dtype) in enumerate(self.program.states)
             ]
         emitter = Emitter(d)
         emitter.lines.append(f"const {d.type(INT64)} count = {d.spread('count_n', INT64)};")
@@ -320,7 +336,9 @@ class Source:
         d, fold = self.one, self.folding
         local = [f"__local {self._local(i.dtype)} s_{n}[{GROUP}];" for n, i in fold.states]
         element = [
-            "const long l = l0 + q / width, j = j0 + q % width;" if self.ranks[1] > 1 else "const long l = 0, j = j0 + q;",
+            "const long l = l0 + q / width, j = j0 + q % width;"
+            if self.ranks[1] > 1
+            else "const long l = 0, j = j0 + q;",
             *self._line(),
             *self._load(d, "j", "m0", self.classes),
             *self._place(d, "l*m0_n + j", False),
