@@ -46,6 +46,11 @@ def load(d: OpenCL, name: str, dtype: np.dtype[Any], how: str, pointer: str, pla
     return f"const {d.type(dtype)} {name} = {text};"
 
 
+def prefixed(prefix: str) -> Name:
+    """The names of states, with `prefix` in front."""
+    return lambda n: f"{prefix}{n}"
+
+
 class Folding:
     """Statements about the states of some folds: `name` gives the C text of each state."""
 
@@ -98,7 +103,7 @@ class Folding:
 
                 return text
 
-            target = (lambda n: f"{prefix}{n}") if width == 1 else (lambda n, w=width: f"{prefix}{w}_{n}")
+            target = prefixed(prefix if width == 1 else f"{prefix}{width}_")
             lines += self.join(d, target, half("lo"), half("hi"))
             name = target
         return lines
@@ -236,7 +241,7 @@ class Source:
         for k, r in enumerate(self.program.results):
             values = [emitter.value(p) for p in parts(r)]
             if len(values) == 2:
-                lines.append(f"y{k}[{place}] = {d.pair(*values, r.dtype)};")
+                lines.append(f"y{k}[{place}] = {d.pair(values[0], values[1], r.dtype)};")
             else:
                 lines.append(d.store(f"(y{k} + {place})", values[0], r.dtype))
         return emitter.lines + lines
@@ -254,17 +259,13 @@ class Source:
     def _along(self) -> list[str]:
         w, d, fold = self.width, self.device.dialect(self.width), self.folding
 
-        def total(n: str) -> str:
-            return f"total_{n}"
-
-        def rest(n: str) -> str:
-            return f"rest_{n}"
+        total, rest = prefixed("total_"), prefixed("rest_")
 
         def element(d: OpenCL, name: Name, at: str) -> list[str]:
             loads = self._load(d, at, "m0", self.classes)
             return self._element(d, name, [*loads, *self._place(d, f"l*m0_n + {at}", True)])
 
-        accumulators: list[Name] = [lambda n, u=u: f"a{u}_{n}" for u in range(UNROLL)]
+        accumulators: list[Name] = [prefixed(f"a{u}_") for u in range(UNROLL)]
         block = [line for a in accumulators for line in fold.declare(d, a)]
         block.append(f"for (; j < stop; j += {UNROLL * w}) {{")
         for u, a in enumerate(accumulators):
@@ -295,7 +296,7 @@ class Source:
         ]
         if w > 1:
             body += fold.across_lanes(self.device.dialect, w, total, "lane_")
-            body += fold.join(self.one, lambda n: n, lambda n: f"lane_{n}", rest)
+            body += fold.join(self.one, prefixed(""), prefixed("lane_"), rest)
         else:
             body += [f"const {self.one.type(i.dtype)} {n} = total_{n};" for n, i in fold.states]
         body += self._finish("row", "t")
@@ -314,7 +315,7 @@ class Source:
 
     def _columns(self, width: int, count: int) -> list[str]:
         d, fold = self.device.dialect(width), self.folding
-        accumulators: list[Name] = [lambda n, u=u: f"a{u}_{n}" for u in range(count)]
+        accumulators: list[Name] = [prefixed(f"a{u}_") for u in range(count)]
         lines = [line for a in accumulators for line in fold.declare(d, a)]
         lines += ["for (long l = l0; l < l1; l++) {", *self._line(), "for (long j = j0; j < j1; j++) {"]
         for name, dtype in self.operands:
@@ -342,7 +343,7 @@ class Source:
             *self._line(),
             *self._load(d, "j", "m0", self.classes),
             *self._place(d, "l*m0_n + j", False),
-            *fold.step(d, lambda n: n),
+            *fold.step(d, prefixed("")),
         ]
         put = [f"s_{n}[lane] = {n};" for n, _ in fold.states]
         return [
@@ -350,7 +351,7 @@ class Source:
             "const long t = get_group_id(0);",
             "const int lane = get_local_id(0);",
             *self._tile(False),
-            *fold.declare(d, lambda n: n),
+            *fold.declare(d, prefixed("")),
             "const long width = j1 - j0, all = (l1 - l0)*width;",
             f"for (long q = lane; q < all; q += {GROUP}) {{",
             *element,
@@ -359,7 +360,7 @@ class Source:
             "barrier(CLK_LOCAL_MEM_FENCE);",
             f"for (int half_ = {GROUP // 2}; half_ > 0; half_ /= 2) {{",
             "if (lane < half_) {",
-            *fold.merge(d, lambda n: n, lambda n: f"s_{n}[lane + half_]"),
+            *fold.merge(d, prefixed(""), lambda n: f"s_{n}[lane + half_]"),
             *put,
             "}",
             "barrier(CLK_LOCAL_MEM_FENCE);",
@@ -375,13 +376,13 @@ class Source:
     def _by_item(self) -> list[str]:
         d, fold = self.one, self.folding
         if self.second:
-            step = fold.merge(d, lambda n: n, lambda n: f"z_{n}")
+            step = fold.merge(d, prefixed(""), prefixed("z_"))
         else:
-            step = [*self._place(d, "l*m0_n + j", False), *fold.step(d, lambda n: n)]
+            step = [*self._place(d, "l*m0_n + j", False), *fold.step(d, prefixed(""))]
         return self._items(
             [
                 *self._tile(False),
-                *fold.declare(d, lambda n: n),
+                *fold.declare(d, prefixed("")),
                 "for (long l = l0; l < l1; l++) {",
                 *self._line(),
                 "for (long j = j0; j < j1; j++) {",
