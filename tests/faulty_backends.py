@@ -16,6 +16,7 @@ from plugrad import dtypes
 from plugrad.backend import for_device
 from plugrad.plugins import BackendSpec, hookimpl
 from tests.fake_backend import Array, FakeBackend, MinimalBackend, _wrapped, unwrap, view
+from tests.fusing_backend import FusingBackend
 
 #: The faulty backends: from the device type to the class, its sound base, and the ids of the checks that find the fault.
 FAULTS: dict[str, tuple[type[FakeBackend], str, tuple[str, ...]]] = {}
@@ -545,6 +546,45 @@ class CompilesForEqualShapes(CompilingBackend):
             return kernel(x, *wide)
 
         return by_number
+
+
+@found_by("capability:fused")
+class FusesForDenseArrays(FusingBackend):
+    def fused(self, name: str, function: Any, inputs: int) -> Any:
+        kernel = super().fused(name, function, inputs)
+
+        def by_memory(*args: Any, out: Any = None) -> Any:  # as a kernel that knows no strides
+            laid = [
+                self.array_type(
+                    np.lib.stride_tricks.as_strided(a.values, a.shape, np.empty(a.shape, a.dtype).strides)
+                )
+                if isinstance(a, Array)
+                else a
+                for a in args
+            ]
+            return kernel(*laid, out=out)
+
+        return by_memory
+
+
+@found_by("capability:fused-results")
+class RemembersTheFirstNumber(FusingBackend):
+    def fused(self, name: str, function: Any, inputs: int) -> Any:
+        kernel, first = super().fused(name, function, inputs), []
+
+        def constant(*args: Any, out: Any = None) -> Any:
+            first[:] = first or args
+            numbers = [a if isinstance(a, Array) else b for a, b in zip(args[:inputs], first)]
+            return kernel(*numbers, *args[inputs:], out=out)
+
+        return constant
+
+
+@found_by("capability:fused-results")
+class WritesNothing(FusingBackend):
+    def fused(self, name: str, function: Any, inputs: int) -> Any:
+        kernel = super().fused(name, function, inputs)
+        return lambda *args, out=None: kernel(*args)
 
 
 @found_by("capability:random")

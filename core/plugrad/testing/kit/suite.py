@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import capabilities, declaration, layout, ops, primitives, training, writing
+from . import capabilities, declaration, fusing, layout, ops, primitives, training, writing
 from .agreement import Disagreement
 from .bench import Bench
 from .checks import LAYERS, Absent, Check, Skip
@@ -19,7 +19,7 @@ from .checks import LAYERS, Absent, Check, Skip
 @cache
 def checks() -> dict[str, Check]:
     """Every check by its id. What the device lacks is told when a check runs, so this needs no device."""
-    modules = (declaration, layout, writing, primitives, ops, training, capabilities)
+    modules = (declaration, layout, writing, primitives, ops, training, capabilities, fusing)
     return {c.id: c for module in modules for c in module.CHECKS}
 
 
