@@ -359,6 +359,10 @@ class Backend:
         """Like `alias`, for foreign hands: the views that they make of it must not refer to `raw` itself."""
         return self.alias(raw)
 
+    def from_dlpack(self, array: Any) -> Any:
+        """A raw array over the memory of an array of another library, on this device, that speaks DLPack."""
+        raise BufferError(f"from_dlpack: device {self.device_type!r} takes no arrays of others: copy it with torch.tensor")
+
     def writable(self, raw: Any) -> bool:
         """Whether `raw` may be written into."""
         return True

@@ -75,6 +75,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     if isinstance(data, Variable):
         device = data.device if device is None else device
+    elif hasattr(data, "shape") and not isinstance(data, (np.ndarray, np.generic)):
+        shared = _of_other_library(data)
+        if shared is not None:
+            found = shared.to(device=device, dtype=dtypes.asked(dtype))
+            return finish(found.clone()._raw if found is shared else found._raw, requires_grad)
     return finish(_copied(data, dtypes.asked(dtype), device), requires_grad)
 
 
@@ -90,13 +95,26 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
             if alike and place(device).device_type == "cpu"
             else tensor(data, dtype=dt, device=device)
         )
-    backend = for_array(data) if hasattr(data, "shape") and device is None else None
+    shared = _of_other_library(data) if hasattr(data, "shape") else None
+    return tensor(data, dtype=dt, device=device) if shared is None else shared.to(device=device, dtype=dt)
+
+
+def _of_other_library(data: Any) -> Any:
+    """A tensor over the memory of an array of a backend's library, or of one with CUDA's array interface; None for others."""
+    backend = for_array(data)
     if backend is not None and type(data) is backend.array_type:
         shared = wrap(backend.lend(data))
         if backend.inplace:
             storage.adopt(shared, data)
-        return shared.to(dtype=dt)
-    return tensor(data, dtype=dt, device=device)
+        return shared
+    try:
+        data.__cuda_array_interface__  # noqa: B018
+    except Exception:  # it has none, or is not on a GPU
+        return None
+    cuda: Any = for_device("cuda")
+    shared = wrap(cuda.from_interface(data))
+    storage.adopt(shared, data)
+    return shared
 
 
 def asarray(

@@ -22,6 +22,7 @@ def install() -> None:
         array_type = strict_double.Array
         xp: Any = strict_double.DOUBLE
         xpx: Any = strict_double.DOUBLEX
+        own_memory = frozenset(("PoolMemory",))
 
     remove()
     vars(plugrad_backends.cupy)["CuPyBackend"] = DoubleBackend

@@ -77,6 +77,10 @@ def waits(what: str) -> None:
         raise Waited(f"{what} makes the host wait for the device")
 
 
+class PoolMemory(real.cuda.UnownedMemory):
+    """Memory that belongs to nobody but CuPy's arrays."""
+
+
 class Pool:
     """The memory pool: how much is in use, and a limit."""
 
@@ -88,7 +92,7 @@ class Pool:
         STATE.used += size
         STATE.allocations += 1
         weakref.finalize(buffer, _freed, size)
-        memory = real.cuda.UnownedMemory(buffer.ctypes.data, max(size, 1), buffer, device_id=place)
+        memory = PoolMemory(buffer.ctypes.data, max(size, 1), buffer, device_id=place)
         return real.cuda.MemoryPointer(memory, 0)
 
     used_bytes = staticmethod(lambda: STATE.used)
@@ -351,11 +355,50 @@ class Array(real.ndarray):
     def any(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         return DOUBLE.any(self, axis=axis, keepdims=keepdims)
 
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.data.device_id
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any:
+        return Capsule(self, stream)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape, "typestr": self.dtype.str, "descr": self.dtype.descr, "stream": 1, "version": 3,
+            "strides": None if self.flags.c_contiguous else self.strides, "data": (self.data.ptr, False),
+        }  # fmt: skip
+
     def __iter__(self) -> Any:
         raise Strict("a loop over an array launches a kernel an element")
 
     real = property(lambda self: _part(self, "real"))
     imag = property(lambda self: _part(self, "imag"))
+
+
+class Capsule:
+    """What `__dlpack__` gives: the memory, kept alive."""
+
+    def __init__(self, array: Any, stream: Any) -> None:
+        self.array, self.stream = array, stream
+
+
+def _from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> Any:
+    x = array.__dlpack__(stream=_current_stream().ptr or 1).array
+    memory = real.cuda.UnownedMemory(x.data.ptr, max(x.nbytes, 1), x, device_id=x.data.device_id)
+    return Array(x.shape, x.dtype, memptr=real.cuda.MemoryPointer(memory, 0), strides=x.strides)
+
+
+def _asarray(
+    a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False
+) -> Any:
+    found = a.__cuda_array_interface__
+    pointer, _ = found["data"]
+    dtype = np.dtype(found["typestr"])
+    size = max(int(np.prod(found["shape"])) * dtype.itemsize, 1)
+    memory = real.cuda.UnownedMemory(pointer, size, a, device_id=STATE.current)
+    return Array(found["shape"], dtype, memptr=real.cuda.MemoryPointer(memory, 0), strides=found["strides"])
 
 
 def _part(array: Any, name: str) -> Any:
@@ -567,10 +610,6 @@ def _ndarray(
     )
 
 
-class NotThePools:
-    """Stands for CuPy's class of memory that belongs to others: here all memory is such, and counts as the pool's."""
-
-
 def _set_device(index: int) -> None:
     STATE.current = index
 
@@ -652,7 +691,6 @@ _CUDA = types.SimpleNamespace(
     get_current_stream=_current_stream,
     get_elapsed_time=lambda start, end: 0.5,
     MemoryPointer=real.cuda.MemoryPointer,
-    UnownedMemory=NotThePools,
     memory=real.cuda.memory,
     get_allocator=lambda: STATE.allocator or POOL.malloc,
     set_allocator=_set_allocator,
@@ -662,16 +700,14 @@ _LINALG = Namespace("double.linalg", real.linalg, {}, np.linalg)
 for _name in ("inv", "solve", "cholesky", "det", "slogdet"):
     setattr(_LINALG, _name, Linalg(_name, getattr(real.linalg, _name), getattr(np.linalg, _name)))
 
-DOUBLE = Namespace(
-    "double",
-    real,
-    {
-        "ndarray": _ndarray, "ufunc": Ufunc, "array": _array, "empty": new, "zeros": new, "cuda": _CUDA, "linalg": _LINALG,
-        "arange": lambda *args: wrap(np.arange(*args)), "broadcast_to": real.broadcast_to,
-        "where": Ufunc("where", real._sorting.search._where_ufunc, np.where), "matmul": Function("matmul", real.matmul, _matmul),
-        "lib": types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided)),
-        "ElementwiseKernel": ElementwiseKernel, "get_default_memory_pool": lambda: POOL,
-        "get_default_pinned_memory_pool": lambda: types.SimpleNamespace(free_all_blocks=lambda: None),
-    },
-)  # fmt: skip
+_MADE: dict[str, Any] = {
+    "ndarray": _ndarray, "ufunc": Ufunc, "array": _array, "asarray": _asarray, "from_dlpack": _from_dlpack,
+    "empty": new, "zeros": new, "arange": lambda *args: wrap(np.arange(*args)), "broadcast_to": real.broadcast_to,
+    "cuda": _CUDA, "linalg": _LINALG, "ElementwiseKernel": ElementwiseKernel, "get_default_memory_pool": lambda: POOL,
+    "get_default_pinned_memory_pool": lambda: types.SimpleNamespace(free_all_blocks=lambda: None),
+    "lib": types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided)),
+    "where": Ufunc("where", real._sorting.search._where_ufunc, np.where),
+    "matmul": Function("matmul", real.matmul, _matmul),
+}  # fmt: skip
+DOUBLE = Namespace("double", real, _MADE)
 DOUBLEX = types.SimpleNamespace(errstate=_errstate, real=cupyx)

@@ -38,6 +38,10 @@ class CuPyBackend(
     xp: ClassVar[Any] = cupy
     xpx: ClassVar[Any] = cupyx
     deterministic_index_add = False
+    #: The classes of memory that nobody but CuPy's arrays refers to.
+    own_memory: ClassVar[frozenset[str]] = frozenset(
+        ("PooledMemory", "Memory", "MemoryAsync", "ManagedMemory")
+    )
 
     def __init__(self, index: int | None = None) -> None:
         found = detect.count(self.xp)
@@ -97,13 +101,24 @@ class CuPyBackend(
     def lend(self, raw: Any) -> Any:
         return memory.over(self.xp, raw)
 
+    def from_dlpack(self, array: Any) -> Any:
+        return self.xp.from_dlpack(array)  # in the order of the current stream: the exporter sees to that
+
+    def from_interface(self, array: Any) -> Any:
+        """A raw array over the memory of an array with CUDA's array interface, whose stream CuPy waits for."""
+        return self.xp.asarray(array)
+
     def can_view(self, raw: Any, shape: tuple[int, ...]) -> bool:
         return memory.can_view(raw, shape)
 
     def owned(self, raw: Any, holders: int) -> bool:
         if sys.getrefcount(raw) > holders:
             return False
-        return raw.base is None and raw.flags.c_contiguous and memory.is_own(self.xp, raw)
+        return raw.base is None and raw.flags.c_contiguous and self._is_own(raw)
+
+    def _is_own(self, raw: Any) -> bool:
+        """Whether nobody but `raw` itself shows its memory, which is CuPy's."""
+        return type(raw.data.mem).__name__ in self.own_memory and memory.holders(raw) <= memory.alone(self.xp)
 
     def rebase(self, raws: list[Any]) -> list[Any]:
         return memory.moved(self.xp, raws)

@@ -126,17 +126,12 @@ def can_view(raw: Any, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def is_own(xp: Any, raw: Any) -> bool:
-    """Whether nobody but `raw` itself shows its memory, which is the pool's."""
-    pointer, memory = raw.data, raw.data.mem
-    if isinstance(memory, xp.cuda.UnownedMemory):
-        return False
-    return sys.getrefcount(pointer) + sys.getrefcount(memory) <= _alone(xp)
+def holders(raw: Any) -> int:
+    """How many references there are to the memory of an array."""
+    return sys.getrefcount(raw.data) + sys.getrefcount(raw.data.mem)
 
 
 @cache
-def _alone(xp: Any) -> int:
-    """What the references of an array's memory add up to where nobody else has it: measured, interpreters differ."""
-    raw = xp.empty((1,), np.float32)
-    pointer, memory = raw.data, raw.data.mem
-    return sys.getrefcount(pointer) + sys.getrefcount(memory)
+def alone(xp: Any) -> int:
+    """What `holders` says where nobody else has the memory: measured, interpreters differ."""
+    return holders(xp.empty((1,), np.float32))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import creation, storage
-from ..graph import Variable
+from ..backend import for_device
+from ..graph import Variable, wrap
 from ..op import OPS
 
 #: NumPy's ufuncs whose name differs from that of the op.
@@ -65,6 +66,23 @@ class NumPyProtocols(Variable):
         return self._raw.__dlpack_device__()
 
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """CUDA's array interface: other libraries share the memory of this tensor, which from now on never moves."""
+        if not self.is_cuda:
+            raise AttributeError(
+                f"Can't get __cuda_array_interface__ on non-CUDA tensor type: the tensor is on {self.device}. "
+                "Use tensor.cuda() to copy it to a GPU first."
+            )
+        if self._edge is not None:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, use "
+                "var.detach() to get Variable that doesn't require grad."
+            )
+        storage.of(self).pinned = True
+        return self._raw.__cuda_array_interface__
+
+
 def _called(func: Any, asked: str, args: Any, kwargs: dict[str, Any]) -> Any:
     """`func` on arrays over the memory of the tensors among its arguments."""
     out = kwargs.get("out")
@@ -80,10 +98,29 @@ def _arrays(value: Any) -> Any:
     return type(value)(map(_arrays, value)) if type(value) in (list, tuple) else value
 
 
+#: The device types of DLPack's codes; what is on page-locked host memory, or managed by CUDA, can be read in either place.
+_DLPACK = {1: "cpu", 2: "cuda", 3: "cpu", 4: "opencl", 13: "cuda"}
+
+
 def from_dlpack(ext_tensor: Any) -> Any:
-    """A tensor over the memory of any array that speaks DLPack."""
+    """A tensor over the memory of any array that speaks DLPack, on the device where it is."""
     if isinstance(ext_tensor, Variable):
         return ext_tensor.detach()
-    return creation.from_numpy(
-        ext_tensor if isinstance(ext_tensor, np.ndarray) else np.from_dlpack(ext_tensor)
-    )
+    if isinstance(ext_tensor, np.ndarray):
+        return creation.from_numpy(ext_tensor)
+    if not hasattr(ext_tensor, "__dlpack_device__"):
+        raise TypeError(
+            f"from_dlpack: expected an array with __dlpack__ and __dlpack_device__, found a {type(ext_tensor).__name__}"
+        )
+    code, index = map(int, ext_tensor.__dlpack_device__())
+    kind = _DLPACK.get(code)
+    if kind is None:
+        raise BufferError(
+            f"from_dlpack: the array is on a device of DLPack's type {code}, which plugrad does not know"
+        )
+    if kind == "cpu":
+        return creation.from_numpy(np.from_dlpack(ext_tensor))
+    backend = for_device(kind, index) if index else for_device(kind)
+    shared = wrap(backend.from_dlpack(ext_tensor))
+    storage.adopt(shared, ext_tensor)
+    return shared
