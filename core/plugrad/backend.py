@@ -21,6 +21,8 @@ BY_ARRAY: dict[type, Backend] = {}
 #: Functions that are told of each backend that is entered.
 ON_ENTER: list[Callable[[Backend], None]] = []
 _by_device: dict[tuple[str, int | str | None], Backend] = {}
+#: Of device types of which each thread has a current one: the class that knows it.
+_by_thread: dict[str, type[Backend]] = {}
 _lock = threading.RLock()
 
 
@@ -42,6 +44,10 @@ def for_device(device_type: str, index: int | str | None = None) -> Backend:
     try:
         return _by_device[device_type, index]
     except KeyError:
+        if index is None and device_type in _by_thread:
+            current = _by_thread[device_type].current_index()
+            if (device_type, current) in _by_device:
+                return _by_device[device_type, current]
         # No lock is held while foreign code runs, which may wait for another thread: two threads may make two, one is kept.
         cls = _class(plugins.load(plugins.find_backend(device_type)), device_type)
         found = cls.locate(index)
@@ -52,6 +58,9 @@ def for_device(device_type: str, index: int | str | None = None) -> Backend:
             with _lock:
                 if (device_type, found) not in _by_device:
                     _by_device[device_type, found] = enter(made)
+        if index is None and cls.current_index() is not None:
+            _by_thread[device_type] = cls
+            return _by_device[device_type, found]
         return _by_device.setdefault((device_type, index), _by_device[device_type, found])
 
 

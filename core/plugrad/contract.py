@@ -100,6 +100,14 @@ class Backend:
         return which
 
     @classmethod
+    def current_index(cls) -> int | None:
+        """The index of the device that "current" means in this thread, where each thread has a current one of its own.
+
+        None, the default: what `locate(None)` said at first stands for all threads.
+        """
+        return None
+
+    @classmethod
     def devices(cls) -> list[str]:
         """The devices of this type that are there, each in one line for `plugrad doctor`; nothing where there is but one.
 

@@ -34,6 +34,7 @@ def remove() -> None:
     vars(plugrad_backends.cupy).pop("CuPyBackend", None)
     for key in [key for key in backend._by_device if key[0] == "cuda"]:
         del backend._by_device[key]
+    backend._by_thread.pop("cuda", None)
     types = [t for t in backend.BY_ARRAY if issubclass(t, strict_double.Array)]
     for array_type in types:
         del backend.BY_ARRAY[array_type]
@@ -53,3 +54,11 @@ class DoublePlugin:
     @hookimpl
     def plugrad_backends(self) -> list[Any]:
         return []
+
+
+class SeveralPlugin(DoublePlugin):
+    """The same with three GPUs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        strict_double.STATE.devices = 3

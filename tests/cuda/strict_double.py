@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -40,18 +41,33 @@ class Strict(AssertionError):
 # --- memory, devices, streams ---------------------------------------------------------------------------------------------
 
 
-class State:
+class State(threading.local):
+    """What a thread has of its own: the current device, and whether factorizations are checked."""
+
+    current, raising = 0, False
+
+
+class Machine:
     """The machine that is pretended."""
 
     def __init__(self) -> None:
-        self.devices, self.current = 1, 0
+        self.devices = 1
+        self.thread = State()
         self.sync_allowed, self.waits, self.launches = True, 0, 0
         self.used, self.limit, self.allocations = 0, 1 << 40, 0
-        self.raising = False
         self.allocator: Callable[[int], Any] | None = None
 
+    @property
+    def current(self) -> int:
+        """The device on which this thread launches kernels."""
+        return self.thread.current
 
-STATE = State()
+    @current.setter
+    def current(self, index: int) -> None:
+        self.thread.current = index
+
+
+STATE = Machine()
 
 
 def reset() -> None:
@@ -132,7 +148,7 @@ class _Interface:
 def host(value: Any) -> Any:
     """NumPy arrays over the memory of arrays, also inside sequences; what CuPy would not take is refused."""
     if isinstance(value, Array):
-        if value.data.device_id != STATE.current:
+        if value.size and value.data.device_id != STATE.current:
             raise Strict(f"an array on device {value.data.device_id} met a kernel on device {STATE.current}")
         if value.dtype.kind == "V":
             return np.asarray(_Interface(value, "<u2")).view(value.dtype)
@@ -334,7 +350,14 @@ class Array(real.ndarray):
             return wrap(np.diagonal(host(self), offset, axis1, axis2))
 
     def copy(self, order: str = "C") -> Any:
-        return wrap(launch(np.array, host(self), order="C"))
+        here = STATE.current
+        STATE.current = self.data.device_id  # a copy comes from wherever the array is to the current device
+        try:
+            values = np.array(host(self), order="C")
+        finally:
+            STATE.current = here
+        STATE.launches += 1
+        return wrap(values)
 
     def astype(
         self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True
@@ -397,7 +420,10 @@ def _asarray(
     pointer, _ = found["data"]
     dtype = np.dtype(found["typestr"])
     size = max(int(np.prod(found["shape"])) * dtype.itemsize, 1)
-    memory = real.cuda.UnownedMemory(pointer, size, a, device_id=STATE.current)
+    place = (
+        a.data.device_id if isinstance(a, Array) else STATE.current
+    )  # CuPy asks the driver where a pointer leads
+    memory = real.cuda.UnownedMemory(pointer, size, a, device_id=place)
     return Array(found["shape"], dtype, memptr=real.cuda.MemoryPointer(memory, 0), strides=found["strides"])
 
 
@@ -573,12 +599,12 @@ class Linalg(Function):
     """A factorization: it tells of a singular matrix only where CuPy was asked to look."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if STATE.raising:
+        if STATE.thread.raising:
             waits(self.name)
         try:
             return super().__call__(*args, **kwargs)
         except np.linalg.LinAlgError:
-            if STATE.raising or args[0].ndim < 2 or args[0].shape[-1] != args[0].shape[-2]:
+            if STATE.thread.raising or args[0].ndim < 2 or args[0].shape[-1] != args[0].shape[-2]:
                 raise
             return wrap(np.full(args[0].shape, np.nan, args[0].dtype))
 
@@ -587,11 +613,11 @@ class Linalg(Function):
 def _errstate(**kwargs: Any) -> Iterator[None]:
     if kwargs != {"linalg": "raise"}:
         raise TypeError(f"errstate of {kwargs}")
-    before, STATE.raising = STATE.raising, True
+    before, STATE.thread.raising = STATE.thread.raising, True
     try:
         yield
     finally:
-        STATE.raising = before
+        STATE.thread.raising = before
 
 
 def _as_strided(x: Any, shape: Any = None, strides: Any = None) -> Any:
@@ -646,7 +672,7 @@ class Stream:
     def use(self) -> Stream:
         if self.ptr and self.device_id != STATE.current:
             raise Strict(f"a stream of device {self.device_id} was made current on device {STATE.current}")
-        STREAMS[STATE.current] = self
+        STREAMS[threading.get_ident(), STATE.current] = self
         return self
 
     def synchronize(self) -> None:
@@ -662,7 +688,8 @@ class Stream:
 
 
 Stream.null = Stream(null=True)
-STREAMS: dict[int, Stream] = {}
+#: The current streams, by thread and device.
+STREAMS: dict[tuple[int, int], Stream] = {}
 
 
 class Event:
@@ -681,7 +708,7 @@ class Event:
 
 
 def _current_stream(device_id: int = -1) -> Stream:
-    return STREAMS.get(STATE.current if device_id == -1 else device_id, Stream.null)
+    return STREAMS.get((threading.get_ident(), STATE.current if device_id == -1 else device_id), Stream.null)
 
 
 _CUDA = types.SimpleNamespace(

@@ -12,11 +12,13 @@ import cupyx
 import numpy as np
 
 from plugrad import dtypes
-from plugrad.backend import Backend
+from plugrad.backend import Backend, for_device
+from plugrad.contract import REQUIRED, defines
 from plugrad.errors import DeviceError
+from plugrad.op import OPS
 
 from . import detect, elementwise, memory, sync
-from .devices import describe
+from .devices import array_type, describe, on
 from .elementwise import ElementwiseKernels
 from .index import IndexKernels
 from .linalg import LinalgKernels
@@ -25,6 +27,11 @@ from .reduce import ReduceKernels
 from .runtime import Runtime
 from .shape import ShapeKernels
 from .sort import SortKernels
+
+#: Members beside the kernels that allocate, or look at a device.
+_ON_DEVICE = (
+    *REQUIRED, "full", "zeros", "copy", "alias", "lend", "rebase", "check_range", "from_dlpack", "from_interface", "receive",
+)  # fmt: skip
 
 
 class CuPyBackend(
@@ -44,12 +51,6 @@ class CuPyBackend(
     )
 
     def __init__(self, index: int | None = None) -> None:
-        found = detect.count(self.xp)
-        if index is not None and index >= found:
-            raise DeviceError(
-                f"device 'cuda:{index}' is not there: the driver sees {found} GPU{'s' if found > 1 else ''}, "
-                f"'cuda:0'{f' … cuda:{found - 1}' if found > 1 else ''}"
-            )
         super().__init__(index)
         for op, name in elementwise.ALIKE.items():
             setattr(self, op, getattr(self.xp, name))
@@ -57,6 +58,32 @@ class CuPyBackend(
         self.ranges = Ranges(self.xp)
         #: What `plugrad.cuda` asks.
         self.runtime = Runtime(self.xp)
+        if self.runtime.device_count() > 1:
+            self._stay_on(index or 0)
+
+    @classmethod
+    def locate(cls, which: int | str | None) -> int:
+        found = detect.count(cls.xp)
+        if which is None:
+            return int(cls.xp.cuda.runtime.getDevice())
+        if isinstance(which, str) or which >= found:
+            raise DeviceError(
+                f"device 'cuda:{which}' is not there: the driver sees {found} GPU{'s' if found > 1 else ''}, "
+                f"'cuda:0'{f' … cuda:{found - 1}' if found > 1 else ''}"
+            )
+        return which
+
+    @classmethod
+    def current_index(cls) -> int | None:
+        return int(cls.xp.cuda.runtime.getDevice()) if detect.count(cls.xp) > 1 else None
+
+    def _stay_on(self, index: int) -> None:
+        """Let every member compute on this GPU, whichever is the current one, with arrays of a type of their own."""
+        base = type(self).array_type
+        self.array_type = array_type(self.xp, base, index)
+        for name in {*OPS, *_ON_DEVICE}:
+            if defines(self, name):
+                setattr(self, name, on(self.xp, base, index, getattr(self, name)))
 
     def _raw(self, dt: dtypes.dtype) -> Any:
         if dt not in self.dtypes:
@@ -106,7 +133,21 @@ class CuPyBackend(
 
     def from_interface(self, array: Any) -> Any:
         """A raw array over the memory of an array with CUDA's array interface, whose stream CuPy waits for."""
-        return self.xp.asarray(array)
+        raw = self.xp.asarray(array)
+        for_device(self.device_type, raw.data.device_id)  # of a GPU, maybe, that nobody has used yet
+        return raw
+
+    def receive(self, raw: Any, source: Backend) -> Any:
+        """From GPU to GPU: each waits for the other's stream, and the host for neither."""
+        cuda = self.xp.cuda
+        with self.runtime.on(source.index or 0):
+            before = cuda.get_current_stream().record()
+        cuda.get_current_stream().wait_event(before)
+        copied = raw.copy()  # to the current GPU
+        after = cuda.get_current_stream().record()
+        with self.runtime.on(source.index or 0):
+            cuda.get_current_stream().wait_event(after)  # before the memory may be given out anew
+        return copied
 
     def can_view(self, raw: Any, shape: tuple[int, ...]) -> bool:
         return memory.can_view(raw, shape)

@@ -100,7 +100,7 @@ class device_of(device):
 
 def synchronize(device: Any = None) -> None:
     """Wait until everything that was asked of a GPU is done; an index that was out of range is told then."""
-    for_device("cuda", index_of(device) if runtime().device_count() > 1 else None).synchronize()
+    for_device("cuda", index_of(device)).synchronize()
 
 
 class DeviceProperties(NamedTuple):

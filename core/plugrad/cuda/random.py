@@ -10,8 +10,7 @@ from .devices import device_count, index_of, is_available
 
 
 def _default(device: Any) -> random.Generator:
-    index = index_of(device)
-    return random.default(Device("cuda", index) if device_count() > 1 else "cuda")
+    return random.default(Device("cuda", index_of(device)))
 
 
 def manual_seed(seed: int) -> None:
