@@ -34,13 +34,13 @@ _OPERATORS += [f"__{prefix}{n}__" for n in _BINARY for prefix in ("", "r", "i")]
 
 
 @cache
-def array_type(xp: Any, base: Any, index: int) -> type:
+def array_type(xp: Any, base: Any, index: int) -> Any:
     """The type of the arrays of one of several GPUs."""
 
     def on_its_device(name: str) -> Callable[..., Any]:
         return on(xp, base, index, getattr(base, name))
 
-    members = {name: on_its_device(name) for name in _OPERATORS if hasattr(base, name)}
+    members: dict[str, Any] = {name: on_its_device(name) for name in _OPERATORS if hasattr(base, name)}
     members |= {"__slots__": (), "__hash__": None, "__module__": base.__module__}
     return type(f"{base.__name__}_{index}", (base,), members)
 
@@ -64,7 +64,8 @@ def on(xp: Any, base: Any, index: int, function: Callable[..., Any]) -> Callable
 
 def typed(xp: Any, base: Any, y: Any) -> Any:
     """`y` with arrays as arrays of the type of their GPU, also in sequences."""
-    if type(y) is base:
+    kind: Any = type(y)
+    if kind is base:
         y.__class__ = array_type(xp, base, y.data.device_id)
     elif isinstance(y, (list, tuple)):
         for part in y:
