@@ -12,7 +12,7 @@ from plugrad.dtypes import COMPLEX_, dtype, float64
 from plugrad.errors import DeviceError
 
 from ..expressions.statements import function_of
-from . import layout, runtimes
+from . import host, layout, runtimes
 from .arithmetic import ElementwiseKernels
 from .array import Array
 from .device import Device
@@ -21,12 +21,13 @@ from .indexing import IndexKernels
 from .matmul import MatmulKernels
 from .random import PhiloxStream
 from .reductions import ReduceKernels
+from .shape import ShapeKernels
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
 
-class OpenCLBackend(IndexKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend):
+class OpenCLBackend(IndexKernels, ShapeKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 
     device_type = "opencl"
@@ -40,6 +41,7 @@ class OpenCLBackend(IndexKernels, MatmulKernels, ReduceKernels, ElementwiseKerne
         self.device = _devices[found.index]
         self.device.functions = self
         self.array_type = self.device.array_type
+        vars(self).update(host.kernels(self.device))  # on CPUs; elsewhere core sees that the members are missing
         if "fp64" not in self.device.capabilities:
             self.dtypes = frozenset(
                 d for d in Backend.dtypes if d is not float64 and (d.category != COMPLEX_ or d.itemsize == 8)

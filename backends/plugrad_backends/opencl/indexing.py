@@ -173,7 +173,7 @@ def _walk_along(
     inner = _merged(shape[axis + 1 :], [o.strides[axis + 1 :] for o in operands])
     if outer is None or inner is None:
         arrays = [
-            (indices if i == axis else functions._counted(n).reshape((n, *(1,) * (len(shape) - i - 1))))
+            (indices if i == axis else functions._arange(n).reshape((n, *(1,) * (len(shape) - i - 1))))
             for i, n in enumerate(shape)
         ]
         return _walk(Selection(x, arrays, 0), functions, v)
@@ -194,7 +194,7 @@ def _everywhere(selected: Selection, functions: Any) -> Selection:
         if before <= axis < before + k:
             a, last = selected.arrays[axis - before], before + len(selected.common)
         else:
-            a, last = functions._counted(n), place + 1
+            a, last = functions._arange(n), place + 1
         arrays.append(a.reshape((*a.shape, *(1,) * (ndim - last))))
     return Selection(x, arrays, 0)
 
@@ -204,14 +204,14 @@ class IndexKernels:
 
     device: Any
 
-    _count = elementwise(lambda start: index() + start)
+    _count = elementwise(lambda start, step: index() * step + start)
     _place = elementwise(lambda *terms: _place(*terms))
     _coordinate = elementwise(lambda place, step, n: f.remainder(f.floor_divide(place, step), n))
 
-    def _counted(self: Any, n: int) -> Any:
-        """0, 1, 2 … as n int64 indices."""
+    def _arange(self: Any, n: int, step: int = 1, start: int = 0) -> Any:
+        """`n` int64 numbers from `start` on."""
         y = self.device.empty((n,), _INT64)
-        self._count.into((y,), 0)
+        self._count.into((y,), start, step)
         return y
 
     # --- reading ------------------------------------------------------------------------------------------------------
