@@ -41,7 +41,7 @@ class OpenCLBackend(IndexKernels, ShapeKernels, MatmulKernels, ReduceKernels, El
         self.device = _devices[found.index]
         self.device.functions = self
         self.array_type = self.device.array_type
-        vars(self).update(host.kernels(self.device))  # on CPUs; elsewhere core sees that the members are missing
+        vars(self).update(host.kernels(self.device))  # on CPUs; elsewhere the members are missing
         if "fp64" not in self.device.capabilities:
             self.dtypes = frozenset(
                 d for d in Backend.dtypes if d is not float64 and (d.category != COMPLEX_ or d.itemsize == 8)
