@@ -239,20 +239,20 @@ class MatmulKernels:
 
     def mv(self, a: Any, b: Any) -> Any:
         """A matrix times a vector."""
-        return self._squeezed(self.matmul(a, self._column(b)), a.shape[:-1])
+        return self._squeezed(self.matmul(a, self._as_column(b)), a.shape[:-1])
 
     def vm(self, a: Any, b: Any) -> Any:
         """A vector times a matrix."""
-        return self._squeezed(self.matmul(self._row(a), b), b.shape[1:])
+        return self._squeezed(self.matmul(self._as_row(a), b), b.shape[1:])
 
     def dot(self, a: Any, b: Any) -> Any:
         """The sum of the products of two vectors' elements."""
-        return self._squeezed(self.matmul(self._row(a), self._column(b)), ())
+        return self._squeezed(self.matmul(self._as_row(a), self._as_column(b)), ())
 
-    def _row(self, x: Any) -> Any:
+    def _as_row(self, x: Any) -> Any:
         return x.view((1, *x.shape), (0, *x.strides), x.offset)
 
-    def _column(self, x: Any) -> Any:
+    def _as_column(self, x: Any) -> Any:
         return x.view((*x.shape, 1), (*x.strides, 0), x.offset)
 
     def _squeezed(self, x: Any, shape: layout.Shape) -> Any:

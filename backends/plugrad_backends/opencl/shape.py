@@ -21,7 +21,7 @@ class ShapeKernels:
 
     device: Any
 
-    _triangle = elementwise(lambda x, low, high: f.where(f.less_equal(low, high), x, 0), free=(1, 2))
+    _where_ordered = elementwise(lambda x, low, high: f.where(f.less_equal(low, high), x, 0), free=(1, 2))
 
     def squeeze(self: Any, x: Array, axis: Shape) -> Array:
         kept = [i for i in range(x.ndim) if i not in axis]
@@ -86,11 +86,11 @@ class ShapeKernels:
 
     def tril(self: Any, x: Array, k: int) -> Array:
         rows, columns = x.shape[-2:]
-        return self._triangle(x, self._arange(columns), self._arange(rows, start=k).reshape((rows, 1)))
+        return self._where_ordered(x, self._arange(columns), self._arange(rows, start=k).reshape((rows, 1)))
 
     def triu(self: Any, x: Array, k: int) -> Array:
         rows, columns = x.shape[-2:]
-        return self._triangle(x, self._arange(rows, start=k).reshape((rows, 1)), self._arange(columns))
+        return self._where_ordered(x, self._arange(rows, start=k).reshape((rows, 1)), self._arange(columns))
 
     def diagonal(self: Any, x: Array, offset: int, axis1: int, axis2: int) -> Array:
         rows, columns = x.shape[axis1], x.shape[axis2]
