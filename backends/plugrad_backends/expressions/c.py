@@ -72,7 +72,7 @@ class OpenCL:
         if bits != 32:
             mask = {8: "char", 16: "short", 64: "long"}[bits]
             condition = self.convert(condition, mask)
-        return f"select({b}, {a}, {condition})"
+        return f"{condition} ? {a} : {b}"
 
     def compared(self, text: str, dtype: np.dtype[Any]) -> str:
         """The bool of a comparison of values of `dtype`."""
