@@ -12,7 +12,7 @@ import plugrad as torch
 from plugrad import ops
 from plugrad.errors import GraphFreedError, OpCheckError
 from plugrad.op import OPS, Composite
-from plugrad.sdk import Lowering
+from plugrad.sdk import Lowering, composite
 from plugrad.testing import opcheck
 from tests.fake_backend import enter
 
@@ -207,12 +207,52 @@ def test_a_vjp_that_leaves_an_input_out_is_completed_by_the_body(lower: Any) -> 
     np.testing.assert_allclose(x.grad.tolist(), expected.grad.tolist())
 
 
+# --- elementwise composites, which need no lowering where a device makes kernels of functions ------------------
+
+
+@composite("t::gated", elementwise=True)
+def gated(a: Any, b: Any, slope: float = 1.0) -> Any:
+    """Of two inputs, one of which counts twice."""
+    return a * ops.sigmoid(slope * b) + b
+
+
+@pytest.mark.parametrize("device", ["fusing", "fusing_constant"])
+@pytest.mark.parametrize("name", ["mish", "softsign", "tanhshrink"])
+def test_an_elementwise_composite_is_one_kernel(name: str, device: str) -> None:
+    fusing: Any = enter(device)
+    f, x = OPS[name], leaf(X, device)
+    for found, want in zip(derivatives(f, x), derivatives(f, leaf(X, "cpu")), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-12)
+    fusing.forget()
+    y = f(x)
+    y.backward(torch.ones_like(x))
+    assert y.grad_fn.name() == f"{name.capitalize()}Backward0"
+    assert fusing.runs == {name: 1, f"{name}_vjp": 1} and not fusing.op_by_op
+
+
+def test_an_elementwise_composite_of_several_inputs() -> None:
+    fusing: Any = enter("fusing")
+    values = [[1.0, 2.0], [3.0, -1.0]], [[0.5, -0.5], [1.5, 2.0]]
+    for f, count in ((lambda a, b: gated(a, b, 2.0), 2), (lambda a: gated(a, a), 1)):
+        found, want = (derivatives(f, *[leaf(v, d) for v in values[:count]]) for d in ("fusing", "cpu"))
+        for x, w in zip(found, want, strict=True):
+            np.testing.assert_allclose(x, w, rtol=1e-12)
+    fusing.forget()
+    a, b = (leaf(v) for v in values)
+    assert gated(a, b).grad_fn.name() == "GatedBackward0" and fusing.runs["t_gated"] == 1
+    # What broadcasts, and numbers, go by the body.
+    assert gated(a, b[0]).grad_fn.name() == gated(2.0, b).grad_fn.name() == "AddBackward0"
+    assert torch.func.vmap(gated)(a, b).tolist() == gated(a, b).tolist()
+
+
 # --- the checker ----------------------------------------------------------------------------------------------
 
 
 def test_opcheck_compares_with_the_body(lower: Any) -> None:
     x = torch.tensor(X)
-    assert opcheck(ops.mish, x, device="fusing")["lowering"].status == "inapplicable"
+    enter("minimal")
+    assert opcheck(ops.mish, x, device="minimal")["lowering"].status == "inapplicable"
+    assert opcheck(ops.mish, x, device="fusing")["lowering"].detail.endswith("by the kernel")
     lower("mish", BOTH)
     report = opcheck(ops.mish, x, device="fusing")
     assert report["lowering"].status == "passed" and report["lowering"].detail.endswith("by the kernel")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from . import codegen, dtypes, engine, kernels, levels, quiet
+from . import codegen, dtypes, engine, fusion, kernels, levels, ops, quiet
 from .backend import BY_ARRAY, as_array
 from .codegen import meta
 from .contract import Lowering
@@ -119,12 +119,12 @@ class Place(Node):
     consume = backward_recorded = backward
 
 
-def _input(raw: Any, edge: Node | None) -> Any:
-    if edge is None:
+def _input(raw: Any, edge: Node | None, place: bool = False) -> Any:
+    if edge is None and not place:
         return wrap(raw)
-    place = Place()
-    place.edges, place.hooks = (edge,), None
-    return wrap(raw, place)
+    node = Place()
+    node.edges, node.hooks = (edge,), None
+    return wrap(raw, node)
 
 
 def call(self: Any, *args: Any, **params: Any) -> Any:
@@ -133,7 +133,7 @@ def call(self: Any, *args: Any, **params: Any) -> Any:
     try:
         node = self.kernels[array_type]
     except KeyError:
-        node = _found(self, array_type)
+        node = lowered_node(self, array_type)
     if node is None or (active and thread.mode & _BY_BODY) or levels.thread.stack:
         return self.body(*args, **params)
     if params or len(args) < self.arity:
@@ -186,13 +186,13 @@ def _fits(args: Sequence[Any], array_type: type | None) -> bool:
     return dtype is not None and not (raws and tensors)
 
 
-def _found(composite: Composite, array_type: type | None) -> Any:
+def lowered_node(composite: Composite, array_type: type | None) -> Any:
     """The class of nodes for a lowering, which holds its kernels; None where the body serves."""
     backend = None if array_type is None else BY_ARRAY.get(array_type)
     if array_type is None or backend is None or backend.is_transform:
         return None
     before = kernels.generation
-    kernel, _ = kernels.lowering(composite, backend)
+    kernel: Any = kernels.lowering(composite, backend)[0] or _one_kernel(composite, backend)
     node = None
     if kernel is not None:
         fused = isinstance(kernel, Lowering)
@@ -210,6 +210,38 @@ def _found(composite: Composite, array_type: type | None) -> Any:
     return node
 
 
+def _one_kernel(composite: Composite, backend: Any) -> Lowering | None:
+    """An elementwise composite as one kernel, and its derivative as another, where the device makes kernels of functions.
+
+    The derivative is the function that records the body, and goes back through it.
+    """
+    if not composite.elementwise:
+        return None
+    count = sum(p.default is p.empty for p in composite.signature.parameters.values())
+
+    def derivative(g: Any, *args: Any) -> Any:
+        xs = [_input(a, None, place=True) for a in args[:count]]
+        with inference_mode(False), enable_grad():
+            y = composite.body(*xs, *args[count:])
+            found = [None] * count if y._edge is None else engine.grad(y, xs, wrap(g), allow_unused=True)
+        grads = tuple(ops.zeros_like(a) if x is None else x._raw for x, a in zip(found, args, strict=False))
+        return grads if count > 1 else grads[0]
+
+    name = composite.name.replace("::", "_")
+    forward = fusion.fused(backend, name, composite.body, count)
+    vjp = fusion.fused(backend, f"{name}_vjp", derivative, count + 1)
+    if forward is None or vjp is None:
+        return None
+
+    def one_shape(*args: Any) -> Any:
+        known, rest = [getattr(a, "shape", None) for a in args[:count]], args[count:]
+        if known[0] is None or any(s != known[0] for s in known) or any(hasattr(a, "dtype") for a in rest):
+            return NotImplemented  # what is broadcast has a gradient of another shape
+        return forward(*args), ()
+
+    return Lowering(one_shape, lambda g, _, *args: vjp(g, *args) if count > 1 else (vjp(g, *args),))
+
+
 def _record(
     node: Any, tensors: list[Any], raws: tuple[Any, ...], extra: tuple[Any, ...], ys: list[Any]
 ) -> None:
@@ -224,7 +256,7 @@ def _record(
     n = node()
     n.edges, n.hooks, n.args, n.extra = edges, None, raws, tuple(extra)
     if len(ys) == 1:
-        ys[0]._edge = n
+        ys[0]._edge = n if ys[0].dtype.is_floating_point else None
         return
     n.output_metas = tuple(meta(y._raw) for y in ys)
     for i, y in enumerate(ys):

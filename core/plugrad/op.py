@@ -615,8 +615,8 @@ class Composite:
     #: The call that looks for such a kernel; the body itself is called before there can be one.
     lowered: Callable[..., Any]
 
-    def __init__(self, name: str, body: Callable[..., Any]) -> None:
-        self.name, self.body, self.__doc__ = name, body, body.__doc__
+    def __init__(self, name: str, body: Callable[..., Any], elementwise: bool = False) -> None:
+        self.name, self.body, self.elementwise, self.__doc__ = name, body, elementwise, body.__doc__
         self.node_name = _node_name(name)
         #: From the type of a raw array to the class of nodes of its lowering, None where there is none.
         self.kernels: dict[type, Any] = {}
@@ -672,6 +672,10 @@ def _named(name: str) -> Op | Composite:
         raise LookupError(f"op {name!r} is not declared: import the package that declares it first") from None
 
 
-def composite(name: str) -> Callable[[Callable[..., Any]], Composite]:
-    """Declare the decorated function of ops as the operator `name`."""
-    return lambda body: Composite(name, body)
+def composite(name: str, *, elementwise: bool = False) -> Callable[[Callable[..., Any]], Composite]:
+    """Declare the decorated function of ops as the operator `name`.
+
+    An `elementwise` one has an element of the result for each of its inputs, the arguments without defaults, and asks neither
+    for their shape nor for their values: a device that makes kernels of functions makes one of it, and one of its derivative.
+    """
+    return lambda body: Composite(name, body, elementwise)

@@ -66,19 +66,19 @@ softmax = operator("softmax", "x | axis=()", x=lambda g, y, axis: y * (g - sum_(
 log_softmax = operator("log_softmax", "x | axis=()", x=lambda g, y, axis: g - exp(y) * sum_(g, axis, True))
 
 
-@composite("softsign")
+@composite("softsign", elementwise=True)
 def softsign(x: Any) -> Any:
     """`x / (1 + |x|)`."""
     return x / (abs_(x) + 1)
 
 
-@composite("tanhshrink")
+@composite("tanhshrink", elementwise=True)
 def tanhshrink(x: Any) -> Any:
     """`x - tanh(x)`."""
     return x - tanh(x)
 
 
-@composite("mish")
+@composite("mish", elementwise=True)
 def mish(x: Any) -> Any:
     """`x * tanh(log(1 + exp(x)))`."""
     return x * tanh(softplus(x))

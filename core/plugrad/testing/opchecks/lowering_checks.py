@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import creation, kernels
+from ... import creation
 from ...engine import grad
 from ...graph import Port
-from ...lowering import LoweredNode
+from ...lowering import LoweredNode, lowered_node
 from ...op import Composite
 from .calls import Case
 from .checks import agree, check, hosts, results
@@ -21,7 +21,7 @@ from .report import Fault, Inapplicable
 )
 def check_lowering(case: Case, options: dict[str, Any]) -> str | None:
     composite, backend = case.subject.target, case.subject.backend
-    if not isinstance(composite, Composite) or kernels.lowering(composite, backend)[0] is None:
+    if not isinstance(composite, Composite) or lowered_node(composite, backend.array_type) is None:
         raise Inapplicable("there is no composite of which the device has a kernel")
     served = False
     found: dict[bool, list[tuple[str, list[Any]]]] = {}
