@@ -26,6 +26,8 @@ struct uint3 { unsigned x, y, z; };
 typedef uint3 dim3;
 struct float2 { float x, y; };
 struct double2 { double x, y; };
+static float2 make_float2(float x, float y) { return float2{x, y}; }
+static double2 make_double2(double x, double y) { return double2{x, y}; }
 static uint3 threadIdx, blockIdx, blockDim, gridDim;
 static const int warpSize = 32;
 

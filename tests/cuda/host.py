@@ -50,6 +50,11 @@ class HostDriver:
             self._libraries.update(dict.fromkeys((each.name for each in family), library))
         return self._libraries[source.name]
 
+    def build_together(self, made: list[Source]) -> None:
+        """Build sources that were made at run time in one go."""
+        library = self.build(sources.unit(made, _bridges))
+        self._libraries.update(dict.fromkeys((each.name for each in made), library))
+
     def build(self, text: str) -> ctypes.CDLL:
         """The library of a text."""
         text = f'#include "{HEADER}"\n{text}'

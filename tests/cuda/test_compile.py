@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,18 +14,15 @@ from plugrad_backends.cupy.kernels.compile import compile_cuda, resources
 from plugrad_backends.cupy.kernels.launch import Kernels
 from plugrad_backends.cupy.kernels.source import Source
 
-nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="CuPy is not installed")
+from . import compiled
+from .compiled import ARCHITECTURES, usage
 
-ARCHITECTURES = (80, 90, 100)
 TOGETHER = 8
 
 
 @pytest.fixture(scope="module")
 def version() -> Any:
-    try:
-        return nvrtc.getVersion()
-    except Exception as error:
-        pytest.skip(f"NVRTC is not installed: pip install nvidia-cuda-nvrtc ({error})")
+    return compiled.version()
 
 
 def _bundles() -> list[Any]:
@@ -37,34 +33,26 @@ def _bundles() -> list[Any]:
 
 @pytest.mark.parametrize("names", _bundles())
 def test_compiles_without_spills(request: pytest.FixtureRequest, version: Any, names: list[str]) -> None:
-    cache = request.config.cache
-    assert cache is not None
-
-    def report(job: tuple[str, int]) -> None:
+    def check(job: tuple[str, int]) -> None:
         source, arch = sources.find(job[0]), job[1]
-        content = hashlib.sha256(f"{version}{arch}{source.text}".encode()).hexdigest()
-        found = cache.get(f"plugrad-nvrtc/{content}", None)
-        if found is None:
-            compiled = compile_cuda(source.text, source.name, arch)
-            found = {symbol: list(each) for symbol, each in resources(compiled.log).items()}
-            cache.set(f"plugrad-nvrtc/{content}", found)
+        found = usage(request.config, source.text, source.name, arch)
         assert set(found) == {entry.symbol for entry in source.entries.values()}
         for symbol, (registers, stack, stores, loads) in found.items():
             assert (stack, stores, loads) == (0, 0, 0), f"{symbol} spills for sm_{arch}"
             assert registers <= 128, (
-                f"{symbol} needs {registers} registers a thread for sm_{arch}: 512 have 128 each"
+                f"{symbol} needs {registers} registers a thread for sm_{arch}: 512 have 128"
             )
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(report, [(name, arch) for name in names for arch in ARCHITECTURES]))
+        list(pool.map(check, [(name, arch) for name in names for arch in ARCHITECTURES]))
 
 
 def test_every_file_has_a_source() -> None:
     used = {file for source in sources.every() for file in source.files}
-    assert used | {"prelude.cu"} == {path.name for path in sources.FOLDER.iterdir()}
+    assert used | {"prelude.cu", "elementwise.cu"} == {path.name for path in sources.FOLDER.iterdir()}
 
 
-def test_a_spill_is_seen() -> None:
+def test_a_spill_is_seen(version: Any) -> None:
     text = 'extern "C" __global__ void __launch_bounds__(1024, 2) k(float* x) {\n'
     text += "float v[99];\nfor (int i = 0; i < 99; ++i) v[i] = x[i * 7];\n__syncthreads();\n"
     text += "for (int i = 0; i < 99; ++i) for (int j = 0; j < 99; ++j) x[i + j * i] = v[i] * v[j];\n}\n"
@@ -79,7 +67,6 @@ def test_a_source_that_does_not_compile_says_where(version: Any, tmp_path: Any, 
     number = text[: text.index("    const C most")].count("\n") + 1
     (tmp_path / "softmax.cu").write_text(text.replace("    const C most", "    const C most = = 1;//", 1))
     monkeypatch.setattr(sources, "FOLDER", tmp_path)
-    monkeypatch.setattr("plugrad_backends.cupy.kernels.compile.FOLDER", tmp_path)
     sources._read.cache_clear()
     try:
         broken = Source(

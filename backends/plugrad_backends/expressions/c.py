@@ -188,6 +188,13 @@ class CUDA(OpenCL):
         name = {"float16": "__half", "bfloat16": "__nv_bfloat16"}.get(dtype.name, _STORED[dtype.name])
         return self._TYPES.get(name, name)
 
+    def number(self, value: Any, dtype: np.dtype[Any]) -> str:
+        """A literal."""
+        text = _literal(value, _NAMES[dtype.name])
+        if dtype.kind in "iu" and dtype.itemsize == 8:
+            return text.replace("L", "LL")  # C++'s long may have 32 bits
+        return text if dtype.kind != "u" or dtype.itemsize == 4 else f"({self.base(dtype)}){int(value)}"
+
     def convert(self, text: str, name: str) -> str:
         """`text` as C type `name`, given as OpenCL calls it."""
         return f"({self._TYPES.get(name, name)}){text}"

@@ -58,6 +58,8 @@ def _same(op: str, a: Any, b: Any) -> Expr:
 
 
 def _call(name: str, *args: Any) -> Expr:
+    if not name.startswith("scalar_") and any(isinstance(a, Pair) or kind(a) != "f" for a in args):
+        raise TypeError(f"{name} is of real floats, found {args[0].dtype}")
     return Expr("call", (name, *args), args[0].dtype)
 
 

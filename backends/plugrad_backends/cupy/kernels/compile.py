@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from plugrad.errors import DeviceError
-
-from .source import FOLDER
 
 __all__ = ["Compiled", "Resources", "compile_cuda", "resources"]
 
@@ -43,7 +40,13 @@ def compile_cuda(text: str, name: str, arch: int, options: Sequence[str] = (), o
     program = nvrtc.createProgram(text, f"{name}.cu", (), ())
     try:
         try:
-            flags = (f"--gpu-architecture=sm_{arch}", "--std=c++17", "-Xptxas=-v", *options)
+            flags = (
+                f"--gpu-architecture=sm_{arch}",
+                "--std=c++17",
+                "-Xptxas=-v",
+                "-diag-suppress=177",
+                *options,
+            )
             nvrtc.compileProgram(program, flags)
         except nvrtc.NVRTCError as error:
             log = nvrtc.getProgramLog(program)
@@ -80,9 +83,9 @@ def _failure(op: str, arch: int, text: str, log: str, error: Exception) -> str:
 
 
 def _line(text: str, file: str, number: int) -> str | None:
-    """The line that an error names: of a file of `cuda/`, else of the source that was compiled."""
-    path = FOLDER / Path(file).name
-    lines = (path.read_text() if path.exists() else text).splitlines()
+    """The line that an error names, counted from where the text says that the file begins."""
+    _, found, rest = text.partition(f'#line 1 "{file}"\n')
+    lines = (rest if found else text).splitlines()
     return lines[number - 1] if 0 < number <= len(lines) else None
 
 

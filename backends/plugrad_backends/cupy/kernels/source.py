@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent / "cuda"
 
@@ -30,7 +30,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 #: How `struct` packs a parameter: as a C compiler does, so that the bytes are those that a kernel expects.
 _CODES = {
     "index_t": "q", "word_t": "Q", "long long": "q", "unsigned long long": "Q", "int": "i", "unsigned int": "I", "uint_t": "I",
-    "float": "f", "double": "d",
+    "float": "f", "double": "d", "short": "h", "unsigned short": "H", "signed char": "b", "unsigned char": "B",
     "Tensors": "320Q64q65i", "Windows": "12i",
 }  # fmt: skip
 _ENTRY = re.compile(r"KERNEL\((\w+)\)\s*\(([^)]*)\)")
@@ -52,9 +52,10 @@ class Source:
     ('softmax_float32_v1_i0_forward', '@PPqq')
     """
 
-    def __init__(self, name: str, files: tuple[str, ...], **defines: str | int) -> None:
+    def __init__(self, name: str, files: tuple[str, ...], made: str = "", **defines: str | int) -> None:
         self.name = name
         self.files = files
+        self.made = made  # text behind the files, of a source that is made at run time
         self.defines = {key: str(value) for key, value in defines.items()}
 
     def __repr__(self) -> str:
@@ -66,7 +67,7 @@ class Source:
         parts = [f"#define ENTRY(part) {self.name}_##part"]
         parts += [f"#define {key} {value}" for key, value in self.defines.items()]
         parts += [f'#line 1 "{file}"\n{_read(file)}' for file in self.files]
-        return "\n".join(parts) + "\n"
+        return "\n".join([*parts, self.made]) + "\n"
 
     @property
     def text(self) -> str:
@@ -77,8 +78,8 @@ class Source:
     def entries(self) -> Mapping[str, Entry]:
         """The kernels, by their part of the name."""
         found = {}
-        for file in self.files:
-            for part, parameters in _ENTRY.findall(_read(file)):
+        for text in [*map(_read, self.files), self.made]:
+            for part, parameters in _ENTRY.findall(text):
                 pairs = tuple(_parameter(each) for each in " ".join(parameters.split()).split(","))
                 codes = "".join(self._code(c_type) for c_type, _ in pairs)
                 found[part] = Entry(f"{self.name}_{part}", pairs, f"@{codes}")
@@ -125,7 +126,7 @@ def size(format: str) -> int:
 def _rows() -> Iterator[Source]:
     for dtype in FLOATS:
         yield Source(f"layer_norm_parameters_{dtype}", ("layer_norm_parameters.cu",), T=C_TYPES[dtype])
-        kinds: dict[str, tuple[tuple[str, ...], dict[str, int]]] = {
+        kinds: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "softmax": (("exponentials.cu", "softmax.cu"), {"LOG": 0}),
             "log_softmax": (("exponentials.cu", "softmax.cu"), {"LOG": 1}),
             "cross_entropy": (("exponentials.cu", "cross_entropy.cu"), {}),
