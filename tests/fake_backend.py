@@ -28,6 +28,29 @@ class Array:
     ndim = property(lambda self: self.values.ndim)
 
 
+def _refusal(name: str) -> Any:
+    def method(self: Array, *args: Any, **named: Any) -> Any:
+        raise TypeError(f"{name} of a raw array: the contract has no such thing")
+
+    return method
+
+
+for _name in (
+    "bool",
+    "int",
+    "float",
+    "complex",
+    "index",
+    "len",
+    "iter",
+    "contains",
+    "getitem",
+    "setitem",
+    "array",
+):
+    setattr(Array, f"__{_name}__", _refusal(f"__{_name}__"))
+
+
 def _operator(f: Any, reflected: bool) -> Any:
     def method(a: Array, *b: Any) -> Any:
         operands = [unwrap(a), *map(unwrap, b)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -494,3 +495,70 @@ def test_second_derivative_through_an_index() -> None:
     (g,) = torch.autograd.grad(y, x, create_graph=True)
     (h,) = torch.autograd.grad(g.sum(), x)
     np.testing.assert_allclose(h.numpy(), [12.0, 12.0, 36.0])
+
+
+ZERO_D = [
+    (op, self_, index, source)
+    for op in ("index_add", "index_copy")
+    for self_ in (1.0, [1.0], [1.0, 2.0])
+    for index in (0, [0], [0, 0], [])
+    for source in (5.0, [5.0], [5.0, 6.0], [])
+]
+
+
+@pytest.mark.parametrize(("op", "self_", "index", "source"), ZERO_D)
+def test_slices_of_tensors_without_dimensions(op: str, self_: Any, index: Any, source: Any) -> None:
+    oracle = pytest.importorskip("torch")
+
+    def tried(t: Any, name: str) -> Any:
+        x, s = t.tensor(self_), t.tensor(source, requires_grad=True)
+        try:
+            y = getattr(x, name)(0, t.tensor(index, dtype=t.int64), s)
+        except (RuntimeError, IndexError) as error:
+            return type(error)
+        try:
+            y.sum().backward()
+        except RuntimeError:  # PyTorch's own, for several values copied into one element
+            return y.tolist(), [1.0] * len(index)
+        return y.tolist(), s.grad.tolist()
+
+    expected = tried(oracle, op)
+    assert tried(torch, op) == tried(torch, f"{op}_") == expected
+
+
+@pytest.mark.parametrize("index", [0, [0], [0, 0], [], [-1]])
+def test_filling_and_selecting_of_tensors_without_dimensions(index: Any) -> None:
+    oracle = pytest.importorskip("torch")
+
+    def tried(t: Any, call: Any) -> Any:
+        x = t.tensor(1.0, requires_grad=True)
+        try:
+            y = call(x, t.tensor(index, dtype=t.int64))
+        except (RuntimeError, IndexError) as error:
+            return type(error)
+        y.sum().backward()
+        return y.tolist(), x.grad.tolist()
+
+    calls = [
+        lambda x, i: x.index_fill(0, i, 7.0),
+        lambda x, i: x.clone().index_fill_(0, i, 7.0),
+        lambda x, i: x.index_select(0, i),
+    ]
+    for call in calls:
+        found, expected = tried(torch, call), tried(oracle, call)
+        assert found == expected or {found, expected} == {IndexError, RuntimeError}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda x, i: x.index_add(0, i, x[:2, 0]), RuntimeError, "source tensor shape must match self tensor shape"),
+        (lambda x, i: x[0].index_add(0, i, x[0, 0]), IndexError, r"index should have one element \(got 2\)"),
+        (lambda x, i: x[0, 0].index_copy(0, i, x[0]), IndexError, r"indices \(2\) should be equal to source.size\(dim\): \(4\)"),
+        (lambda x, i: x[0, 0].index_select(0, i), RuntimeError, "Index to scalar can have only 1 value, got 2"),
+        (lambda x, i: x[0, 0].roll(0, 0), IndexError, "roll: Dimension specified as 0 but tensor has no dimensions"),
+    ],
+)  # fmt: skip
+def test_errors_of_slices(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=re.compile(text, re.I)):
+        call(torch.zeros(3, 4), torch.tensor([0, 0]))

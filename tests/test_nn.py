@@ -735,3 +735,18 @@ def test_an_ignored_target_leaves_the_dtype(dtype: str, reduction: str) -> None:
     assert str(loss.dtype) == f"torch.{dtype}"
     loss.sum().backward()
     assert x.grad.dtype is x.dtype
+
+
+@pytest.mark.parametrize("loss", [torch.nn.functional.nll_loss, torch.nn.functional.cross_entropy])
+def test_weights_of_classes_have_no_derivative(loss):
+    x, target = torch.rand(2, 3), torch.tensor([0, 2])
+    text = "not differentiable with respect to argument 'weight': pass weight.detach()"
+    weight = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match=text):
+        loss(x, target, weight=weight)
+    with pytest.raises(RuntimeError, match=text):
+        torch.func.jvp(lambda w: loss(x, target, weight=w), (weight.detach(),), (torch.ones(3),))
+    with torch.no_grad():
+        assert loss(x, target, weight=weight).item() == loss(x, target).item()
+    losses = torch.func.vmap(lambda w: loss(x, target, weight=w))(torch.ones(2, 3))
+    assert torch.allclose(losses, loss(x, target).expand(2))

@@ -30,11 +30,17 @@ class IndexComposites:
         for k in key:
             found: tuple[Any, ...] = ()
             if hasattr(k, "dtype"):
-                found = self.nonzero(k) if dtypes.of(k.dtype) is dtypes.bool_ else (k,)
+                is_mask = dtypes.of(k.dtype) is dtypes.bool_
+                if is_mask and tuple(k.shape) != shape[axis : axis + len(k.shape)]:
+                    raise IndexError(f"a mask of shape {tuple(k.shape)} at dimension {axis} of an array of shape {shape}")
+                found = self.nonzero(k) if is_mask else (k,)
             arrays += [(axis + i, a) for i, a in enumerate(found)]
             axis += len(found) or 1
         axes = [i for i, _ in arrays]
-        common = np.broadcast_shapes(*(tuple(a.shape) for _, a in arrays))
+        try:
+            common = np.broadcast_shapes(*(tuple(a.shape) for _, a in arrays))
+        except ValueError as error:
+            raise IndexError(str(error)) from None
         # As in NumPy: the index arrays' axes come where they stand, or in front where they stand apart.
         together = axes == list(range(axes[0], axes[-1] + 1))
         rest = [i for i in range(len(shape)) if i not in axes]

@@ -24,6 +24,11 @@ def number(value: Any, asked: str) -> Any:
     return value
 
 
+def with_a_dim(x: Any) -> Any:
+    """A tensor or raw array; one without dimensions as one of a single element."""
+    return x if len(x.shape) else x.reshape(1) if isinstance(x, Variable) else ops.reshape_(x, (1,))
+
+
 def integers(tensor: Any, index: Any, asked: str) -> Any:
     """The raw int64 array of an index tensor."""
     if not isinstance(index, Variable):
@@ -57,22 +62,32 @@ def slices_along(
         raise IndexError(f"{asked}(): Index is supposed to be a vector, found shape {list(indices.shape)}")
     size = tensor._raw.shape[dim] if tensor.ndim else 1
     in_range(indices, dim, size, asked, error, negative)
-    return dim, indices if indices.shape else ops.reshape_(indices, (1,))
+    return dim, with_a_dim(indices)
 
 
-def check_slices(tensor: Any, dim: int, indices: Any, source: Any, asked: str) -> None:
-    """Raise unless `source` has a slice along `dim` for each index, shaped like those of `tensor`."""
-    shape, found = list(tensor.shape), list(source.shape)
-    if len(found) == len(shape) and found[dim : dim + 1] != list(indices.shape):
-        raise RuntimeError(
-            f"{asked}(): Number of indices ({indices.shape[0]}) should be equal to "
+def slices_of(
+    tensor: Any, dim: int, indices: Any, source: Any, asked: str, error: type[Exception], scalars: bool
+) -> tuple[Any, Any]:
+    """`tensor` and `source`, with a dimension each; `error` unless `source` has a slice along `dim` for each index.
+
+    The slices must be shaped like those of `tensor`; `scalars`: to a single element any shape of one element will do.
+    """
+    shape, found, count = list(tensor.shape), list(source.shape), indices.shape[0]
+    if not found and count != 1:
+        raise IndexError(f"{asked}(): When source is scalar, index should have one element (got {count})")
+    if found[dim : dim + 1] not in ([], [count]):
+        raise error(
+            f"{asked}(): Number of indices ({count}) should be equal to "
             f"source.size(dim): ({found[dim]}), for dim: {dim}"
         )
-    if found[:dim] + found[dim + 1 :] != shape[:dim] + shape[dim + 1 :]:
+    if scalars and max(len(shape), len(found)) < 2:
+        return with_a_dim(tensor), with_a_dim(source)
+    if len(shape) != len(found) or found[:dim] + found[dim + 1 :] != shape[:dim] + shape[dim + 1 :]:
         raise RuntimeError(
             f"{asked}(): source tensor shape must match self tensor shape, excluding the specified "
             f"dimension. Got self.shape = {shape} source.shape = {found}"
         )
+    return with_a_dim(tensor), with_a_dim(source)
 
 
 def elements_along(tensor: Any, dim: int, index: Any, asked: str) -> tuple[int, Any]:

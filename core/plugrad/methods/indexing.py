@@ -85,27 +85,33 @@ class Indexing(Sorting, IndexWriting):
         """
         dim, indices = arguments.slices_along(self, dim, index, "index_select", IndexError)
         if not self._raw.shape:
+            if indices.shape[0] != 1:
+                raise RuntimeError(
+                    f"index_select(): Index to scalar can have only 1 value, got {indices.shape[0]} value(s)"
+                )
             return ops.take.call(self.reshape(1), indices, 0).reshape(())
         return ops.take.call(self, indices, dim)
 
     def index_add(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
         """A copy to which the slices of `source` are added at the positions in `index`, duplicates summed."""
         dim, indices = arguments.slices_along(self, dim, index, "index_add", RuntimeError)
-        arguments.check_slices(self, dim, indices, source, "index_add")
-        return ops.index_add.call(self, source if alpha == 1 else source * alpha, indices, dim)
+        x, source = arguments.slices_of(self, dim, indices, source, "index_add", RuntimeError, scalars=False)
+        y = ops.index_add.call(x, source if alpha == 1 else source * alpha, indices, dim)
+        return y if self._raw.shape else y.reshape(())
 
     def index_copy(self, dim: int, index: Any, source: Any) -> Any:
         """A copy in which the slices at the positions in `index` are those of `source`."""
         dim, indices = arguments.slices_along(self, dim, index, "index_copy", IndexError)
-        arguments.check_slices(self, dim, indices, source, "index_copy")
-        return ops.index_copy.call(self, source, indices, dim)
+        x, source = arguments.slices_of(self, dim, indices, source, "index_copy", IndexError, scalars=True)
+        y = ops.index_copy.call(x, source, indices, dim)
+        return y if self._raw.shape else y.reshape(())
 
     def index_fill(self, dim: int, index: Any, value: Any) -> Any:
         """A copy in which the slices at the positions in `index` are filled with a number."""
         dim, indices = arguments.slices_along(self, dim, index, "index_fill", IndexError, negative=True)
-        return ops.index_fill.call(
-            self, (keys.FULL,) * dim + (indices,), arguments.number(value, "index_fill")
-        )
+        x, filler = arguments.with_a_dim(self), arguments.number(value, "index_fill")
+        y = ops.index_fill.call(x, (keys.FULL,) * dim + (indices,), filler)
+        return y if self._raw.shape else y.reshape(())
 
     # --- an index for each element ------------------------------------------------------------------------
 
@@ -119,7 +125,7 @@ class Indexing(Sorting, IndexWriting):
         """
         dim, indices = arguments.elements_along(self, dim, index, "gather")
         if not indices.shape or not self._raw.shape:
-            return ops.gather.call(self.reshape(-1), _with_a_dim(indices), 0).reshape(index.shape)
+            return ops.gather.call(self.reshape(-1), arguments.with_a_dim(indices), 0).reshape(index.shape)
         return ops.gather.call(self, indices, dim)
 
     def take_along_dim(self, indices: Any, dim: int | None = None) -> Any:
@@ -157,18 +163,18 @@ class Indexing(Sorting, IndexWriting):
                 f"scatter: reduce={reduce!r} is not supported: leave it out, or use 'add'"
             )
         dim, indices = arguments.elements_along(self, dim, index, "scatter")
-        x, indices = _with_a_dim(self), _with_a_dim(indices)
+        x, indices = arguments.with_a_dim(self), arguments.with_a_dim(indices)
         if not isinstance(src, Variable):
             y = ops.scatter_fill.call(x, indices, dim, arguments.number(src, "scatter"))
         else:
-            y = ops.scatter.call(x, _with_a_dim(arguments.cropped(src, index, "scatter")), indices, dim)
+            y = ops.scatter.call(x, arguments.with_a_dim(arguments.cropped(src, index, "scatter")), indices, dim)
         return y if self._raw.shape else y.reshape(())
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Any:
         """A copy to which the elements of `src` are added at the positions in `index` along `dim`."""
         dim, indices = arguments.elements_along(self, dim, index, "scatter_add")
-        values = _with_a_dim(arguments.cropped(src, index, "scatter_add"))
-        y = ops.scatter_add.call(_with_a_dim(self), values, _with_a_dim(indices), dim)
+        values = arguments.with_a_dim(arguments.cropped(src, index, "scatter_add"))
+        y = ops.scatter_add.call(arguments.with_a_dim(self), values, arguments.with_a_dim(indices), dim)
         return y if self._raw.shape else y.reshape(())
 
     # --- by position in the whole -------------------------------------------------------------------------
@@ -185,7 +191,7 @@ class Indexing(Sorting, IndexWriting):
             ),
         )
         if not indices.shape:
-            return ops.take_flat.call(self.reshape(-1), (_with_a_dim(indices),)).reshape(())
+            return ops.take_flat.call(self.reshape(-1), (arguments.with_a_dim(indices),)).reshape(())
         return ops.take_flat.call(self.reshape(-1), (indices,))
 
     def index_put(self, indices: Any, values: Any, accumulate: bool = False) -> Any:
@@ -196,7 +202,7 @@ class Indexing(Sorting, IndexWriting):
                     f"index_put(): expected Tensor as element {i} of indices, but got {type(part).__name__}"
                 )
         parts = tuple(keys.FULL if part is None else part for part in indices)
-        _, advanced = keys.split(tuple(p if type(p) is slice else _with_a_dim(p) for p in parts), self._raw)
+        _, advanced = keys.split(tuple(p if type(p) is slice else arguments.with_a_dim(p) for p in parts), self._raw)
         try:
             return ops.index_put.call(self, values, advanced, accumulate)
         except IndexError as error:
@@ -255,11 +261,6 @@ class Indexing(Sorting, IndexWriting):
     def argwhere(self) -> Any:
         """The positions of the elements that are not zero, one row each."""
         return ops.argwhere.call(self)
-
-
-def _with_a_dim(x: Any) -> Any:
-    """A tensor or raw array; one without dimensions as one of a single element."""
-    return x if len(x.shape) else x.reshape(1) if isinstance(x, Variable) else ops.reshape_(x, (1,))
 
 
 def _last_kind(basic: tuple[Any, ...]) -> type:

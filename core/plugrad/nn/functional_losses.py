@@ -10,6 +10,7 @@ from ..functions.shapes import broadcast_tensors
 from ..graph import Variable
 from ..methods.index_arguments import check_place
 from ..methods.keys import on_host
+from ..modes import is_grad_enabled
 from ..ops.loss import reduced
 
 __all__ = [
@@ -104,6 +105,15 @@ def binary_cross_entropy_with_logits(
     return reduced(losses if weight is None else losses * weight, _checked(reduction))
 
 
+def _moves(x: Any) -> bool:
+    """Whether a tensor needs a derivative, in forward mode or backward."""
+    if x.requires_grad and is_grad_enabled():
+        return True
+    while x._backend.is_transform and not hasattr(x._raw, "tangent"):
+        x = x._raw.value
+    return x._backend.is_transform
+
+
 def _check_sizes(input: Any, target: Any, asked: str) -> None:
     if input.shape != target.shape:
         raise ValueError(
@@ -133,6 +143,10 @@ def nll_loss(
     for other in (target, weight):
         if isinstance(other, Variable):
             check_place(input, other, op.name)
+    if weight is not None and _moves(weight):
+        raise RuntimeError(
+            f"The function '{op.name}_forward' is not differentiable with respect to argument 'weight': pass weight.detach()"
+        )
     weights = None if weight is None else weight.to(input.dtype)._raw
     return op.call(input, target._raw, weights, _checked(reduction), ignore_index)
 
