@@ -32,7 +32,9 @@ class IndexComposites:
             if hasattr(k, "dtype"):
                 is_mask = dtypes.of(k.dtype) is dtypes.bool_
                 if is_mask and tuple(k.shape) != shape[axis : axis + len(k.shape)]:
-                    raise IndexError(f"a mask of shape {tuple(k.shape)} at dimension {axis} of an array of shape {shape}")
+                    raise IndexError(
+                        f"a mask of shape {tuple(k.shape)} at dimension {axis} of an array of shape {shape}"
+                    )
                 found = self.nonzero(k) if is_mask else (k,)
             arrays += [(axis + i, a) for i, a in enumerate(found)]
             axis += len(found) or 1

@@ -167,7 +167,9 @@ class Indexing(Sorting, IndexWriting):
         if not isinstance(src, Variable):
             y = ops.scatter_fill.call(x, indices, dim, arguments.number(src, "scatter"))
         else:
-            y = ops.scatter.call(x, arguments.with_a_dim(arguments.cropped(src, index, "scatter")), indices, dim)
+            y = ops.scatter.call(
+                x, arguments.with_a_dim(arguments.cropped(src, index, "scatter")), indices, dim
+            )
         return y if self._raw.shape else y.reshape(())
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Any:
@@ -202,7 +204,9 @@ class Indexing(Sorting, IndexWriting):
                     f"index_put(): expected Tensor as element {i} of indices, but got {type(part).__name__}"
                 )
         parts = tuple(keys.FULL if part is None else part for part in indices)
-        _, advanced = keys.split(tuple(p if type(p) is slice else arguments.with_a_dim(p) for p in parts), self._raw)
+        _, advanced = keys.split(
+            tuple(p if type(p) is slice else arguments.with_a_dim(p) for p in parts), self._raw
+        )
         try:
             return ops.index_put.call(self, values, advanced, accumulate)
         except IndexError as error:

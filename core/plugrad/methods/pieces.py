@@ -140,7 +140,9 @@ class Pieces(Variable):
                 f"roll: shifts and dimensions must align. shifts: {len(shift)}, dims: {len(given)}"
             )
         if not self.ndim and given:
-            raise IndexError(f"roll: Dimension specified as {given[0]} but tensor has no dimensions: leave dims out")
+            raise IndexError(
+                f"roll: Dimension specified as {given[0]} but tensor has no dimensions: leave dims out"
+            )
         return ops.roll_.call(self, shift, tuple([axes.one(d, self.ndim, "roll") for d in given]))
 
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
