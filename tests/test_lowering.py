@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import plugrad as torch
-from plugrad import ops
-from plugrad.errors import GraphFreedError, OpCheckError
-from plugrad.op import OPS, Composite
+from plugrad import ops, plugins
+from plugrad.errors import DeviceError, GraphFreedError, OpCheckError
+from plugrad.op import OPS
 from plugrad.sdk import Lowering, composite
 from plugrad.testing import opcheck
+from tests import several_devices
 from tests.fake_backend import enter
 
 X = [0.5, -1.0, 2.0]
@@ -55,9 +56,7 @@ def lower(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     yield lower
     monkeypatch.undo()
-    for op in OPS.values():
-        if isinstance(op, Composite):
-            op.kernels.clear()
+    plugins.forget()
 
 
 def leaf(values: Any, device: str = "fusing") -> Any:
@@ -243,6 +242,30 @@ def test_an_elementwise_composite_of_several_inputs() -> None:
     # What broadcasts, and numbers, go by the body.
     assert gated(a, b[0]).grad_fn.name() == gated(2.0, b).grad_fn.name() == "AddBackward0"
     assert torch.func.vmap(gated)(a, b).tolist() == gated(a, b).tolist()
+
+
+@pytest.mark.parametrize("how", ["lowering", "forward alone", "fused"])
+def test_devices_that_share_a_type_of_arrays(lower: Any, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    several_devices.enter()
+    asked = []
+
+    def fused(self: Any, name: str, function: Any, inputs: int) -> Any:
+        return lambda *args, out=None: asked.append((name, self.index)) or function(*args)
+
+    if how == "fused":
+        monkeypatch.setattr(several_devices.SharedBackend, "fused", fused, raising=False)
+        OPS["mish"].kernels.clear()
+    else:
+        lower("mish", BOTH if how == "lowering" else ALONE, "shared")
+    x, expected = leaf(X, "shared:1"), leaf(X, "cpu")
+    for each in (x, expected):
+        ops.mish(each).sum().backward()
+    assert ops.mish(x).grad_fn.name() == "MishBackward0" and x.grad.device == x.device
+    np.testing.assert_allclose(x.grad.tolist(), expected.grad.tolist(), rtol=1e-12)
+    whole = [each for each in asked if each[0].startswith("mish")]
+    assert whole == ([("mish", 1), ("mish_vjp", 1), ("mish", 1)] if how == "fused" else [])
+    with pytest.raises(DeviceError, match=r"tensors on 'shared:1' and 'shared:0': move one"):
+        gated(x, leaf(X, "shared:0"))
 
 
 # --- the checker ----------------------------------------------------------------------------------------------
