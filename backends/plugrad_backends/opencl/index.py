@@ -22,6 +22,8 @@ from ..expressions.expr import REAL_PART
 GRAIN = 2048
 #: The size of a group of the GPU schedule, and about how many work items a scatter has there.
 GROUP, SCATTERING = 64, 1 << 14
+#: Forms of a scatter: whole rows in vectors, one element for each index, and any other.
+ROWS, SINGLE, EACH = "rows", "single", "each"
 _BITS: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.uint8),
     2: np.dtype(np.uint16),
@@ -116,6 +118,10 @@ def gather(walk: Walk, out: Any) -> None:
     size = outer * m * inner
     if not size:
         return
+    if inner == 1:  # the places as inner elements: fewer rows
+        (io, it, _), (xo, _) = walk.index_steps, walk.x_steps
+        walk.extents, walk.index_steps, walk.x_steps = (outer, 1, m), (io, 0, it), (xo, 0)
+        outer, m, inner = walk.extents
     rows = device.is_cpu and walk.x_steps[1] == 1 and walk.index_steps[2] == 0 and inner > 1
     key = ("gather", out.dtype.itemsize, rows)
     kernel = device.kernel(key, lambda: _gather_source(device, out.dtype, rows))
@@ -192,24 +198,19 @@ def scatter(
     low, high = reach
     if not outer * m * inner:
         return
-    rows = (
-        device.is_cpu
-        and inner > 1
-        and walk.index_steps[2] == 0
-        and (walk.x_steps[1], value_steps[2]) == (1, 1)
-    )
+    rows = walk.index_steps[2] == 0 and (walk.x_steps[1], value_steps[2]) == (1, 1)
+    form = EACH if not device.is_cpu else SINGLE if inner == 1 else ROWS if rows else EACH
     kind = x.dtype if adds else x.dtype.itemsize
-    key = ("scatter", kind, adds, rows)
-    kernel = device.kernel(key, lambda: _scatter_source(device, x.dtype, adds, rows))
-    # Destinations are divided among work items: rows, ranges of indices, and blocks of inner elements.
-    wanted = SCATTERING if not device.is_cpu else max(1, min(4 * device.units, outer * m * inner // GRAIN))
-    blocks = 1
-    if not device.is_cpu:
-        blocks = inner
-    elif not rows:
-        blocks = max(1, min(-(-wanted // outer), inner // 64))
+    kernel = device.kernel(
+        ("scatter", kind, adds, form), lambda: _scatter_source(device, x.dtype, adds, form)
+    )
+    # Destinations are divided among work items: into ranges of indices, and blocks of inner elements.
+    blocks, wanted = inner, SCATTERING
+    if device.is_cpu:
+        wanted = min((2 if form == SINGLE else 4) * device.units, -(-outer * m * inner // GRAIN))
+        blocks = max(1, min(-(-wanted // outer), inner // 64)) if form == EACH else 1
     ranges = max(1, min(-(-wanted // (outer * blocks)), high - low))
-    if rows:
+    if form == ROWS:
         blocks = max(1, min(-(-wanted // (outer * ranges)), inner // 64))
     block = -(-inner // blocks)
     if device.is_cpu:
@@ -223,7 +224,7 @@ def scatter(
     )  # fmt: skip
 
 
-def _scatter_source(device: Any, dtype: Any, adds: bool, rows: bool) -> tuple[str, list[Any]]:
+def _scatter_source(device: Any, dtype: Any, adds: bool, form: str) -> tuple[str, list[Any]]:
     e = _Element(device, dtype, adds)
     parameters = [f"__global {e.stored} *x", "const long x_offset", *_INDEX.split(", ")]
     parameters += [f"__global const {e.stored} *v", "const long v_offset", *_longs(*_WALK)]
@@ -238,14 +239,20 @@ def _scatter_source(device: Any, dtype: Any, adds: bool, rows: bool) -> tuple[st
         "for (long t = 0; t < m; t++) {",
         "    const long index_at = index_offset + o*io + t*it, v_at = v_offset + o*vo + t*vt;",
     ]
-    if rows:
+    read = "long i = index[index_at]; if (i < 0) i += n;"
+    if form == ROWS:
         body += [
-            "    long i = index[index_at]; if (i < 0) i += n;",
+            f"    {read}",
             "    if (i < from || i >= before) continue;",
             f"    __global {e.stored} *x_row = x + x_at + i*step;",
             f"    __global const {e.stored} *v_row = v + v_at;",
             "    long j = first; const long stop = last;",
             *e.run("x_row", "v_row", "    "),
+        ]
+    elif form == SINGLE:
+        body += [
+            f"    {read}",
+            f"    if (i >= from && i < before) {{ {e.put('x + x_at + i*step', 'v + v_at')} }}",
         ]
     else:
         body += [
@@ -309,7 +316,7 @@ def true_places(mask: Any) -> Any:
     ends = np.cumsum(counts.get())
     out = device.empty((int(ends[-1]),), np.int64)
     if out.size:
-        starts = device.functions.from_numpy(np.concatenate([[0], ends[:-1]]))
+        starts = device.functions.from_numpy(np.concatenate([[0], ends]))
         kernel = device.kernel(("true_places",), lambda: _true_source(device, "true_places"))
         device.launch(kernel, items, group, mask.buffer, mask.offset, starts.buffer, n, each, out.buffer)
     return out
@@ -329,12 +336,21 @@ def _true_source(device: Any, name: str) -> tuple[str, list[Any]]:
     body = [
         "const long t = get_global_id(0), first = t*each, end = min(first + each, n);",
         "if (first >= n) return;",
-        f"long k = {'0' if counts else 'found[t]'};",
-        f"for (long i = first; i < end; i++) {'k +=' if counts else 'if'} (mask[offset + i] != 0)"
-        f"{';' if counts else ' places[k++] = i;'}",
+        "__global const uchar *at = mask + offset;",
+        "long i = first;",
     ]
     if counts:
-        body.append("found[t] = k;")
+        body += [
+            "long k = 0;",
+            "for (; i + 8 <= end; i += 8) k += popcount(as_ulong(vload8(0, at + i)));",
+            "for (; i < end; i++) k += at[i];",
+            "found[t] = k;",
+        ]
+    else:  # an item writes up to where the next one begins, without a branch for each element
+        body += [
+            "long k = found[t]; const long stop = found[t + 1];",
+            "for (; i < end && k < stop; i++) { places[k] = i; k += at[i]; }",
+        ]
     return _kernel(name, 1 if device.is_cpu else GROUP, parameters, body), _types(parameters)
 
 
