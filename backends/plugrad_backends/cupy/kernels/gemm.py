@@ -44,7 +44,7 @@ class Call(NamedTuple):
     step_a: int
     ld_y: int
     step_y: int
-    count: int
+    times: int
     at_a: int
     at_b: int
     at_y: int
@@ -83,7 +83,7 @@ def plan(a_shape: Ints, a_strides: Ints, b_shape: Ints, b_strides: Ints) -> Plan
     The result is dense. Stacks are broadcast without a copy: their step is 0. Errors: RuntimeError where shapes do not fit.
 
     >>> [call] = plan((8, 5, 3), (15, 3, 1), (3, 4), (4, 1)).calls  # one product of 40 rows
-    >>> call.m, call.n, call.k, call.count
+    >>> call.m, call.n, call.k, call.times
     (40, 4, 3, 1)
     """
     (m, k), (k_b, n) = a_shape[-2:], b_shape[-2:]
@@ -164,7 +164,7 @@ def run(blas: Any, plan: Plan, dtype: str, itemsize: int, a: int, b: int, y: int
     for c in plan.calls:
         blas.gemm(
             dtype, tf32, c.transposed_b, c.transposed_a, c.n, c.m, c.k, b + c.at_b * itemsize, c.ld_b, c.step_b,
-            a + c.at_a * itemsize, c.ld_a, c.step_a, y + c.at_y * itemsize, c.ld_y, c.step_y, c.count,
+            a + c.at_a * itemsize, c.ld_a, c.step_a, y + c.at_y * itemsize, c.ld_y, c.step_y, c.times,
         )  # fmt: skip
 
 
@@ -243,7 +243,7 @@ _STATUS = {
 def _load() -> Any:
     """The library that CuPy itself uses."""
     try:
-        from cuda.pathfinder import load_nvidia_dynamic_lib  # type: ignore[import-not-found]
+        from cuda.pathfinder import load_nvidia_dynamic_lib
 
         return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
     except Exception as error:  # pathfinder has its own class for what is not found
