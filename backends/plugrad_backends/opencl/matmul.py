@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from ..expressions import Functions as f
 from . import layout
 from .kernels import elementwise
 from .layout import Signature, signature
-from .products import CPU, GPU, GROUP
+from .products import BLOCK, CPU, GPU, GROUP, PANEL
 
 _FLOAT32 = np.dtype(np.float32)
 #: What matrices are multiplied as, where that is another dtype: sums of integers wrap in any, and of bools each 1 tells.
@@ -25,6 +27,11 @@ _PARTS: dict[Any, np.dtype[Any]] = {
     np.dtype(np.complex128): np.dtype(np.float64),
 }
 
+#: Rows of a tile of C on CPUs.
+ROWS = 6
+#: B is packed for products of so many rows or more, where its columns are no neighbours in memory, or it has more bytes.
+PACKED_ROWS, DIRECT_BYTES = 16, 1 << 18
+
 
 def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
     """The same memory, elements of one size, as another dtype."""
@@ -34,14 +41,36 @@ def as_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
 class Plan:
     """All of a launch but the matrices' memory."""
 
-    __slots__ = ("dense", "group", "items", "kernel", "out", "swap", "tail")
+    __slots__ = ("dense", "group", "items", "kernel", "out", "packs", "swap", "tail")
 
     def __init__(self, out: Signature, swap: bool = False) -> None:
         #: Whether the kernel computes the transposed product, of the transposed matrices in the other order.
         self.out, self.swap = out, swap
+        #: What packs A and B before, if anything does.
+        self.packs: list[Pack | None] = [None, None]
         #: Which matrix, "a" or "b", is to be copied first, so that a kernel can read it.
         self.dense = ""
         self.kernel: Any = None
+
+
+class Pack:
+    """All of a launch that packs a stack of matrices, but its memory."""
+
+    __slots__ = ("items", "kernel", "nbytes", "tail")
+
+    def __init__(self, kernel: Any, items: int, nbytes: int, tail: list[int]) -> None:
+        self.kernel, self.items, self.nbytes, self.tail = kernel, (items,), nbytes, tail
+
+    def run(self, device: Any, x: Any) -> Any:
+        """The packed stack: memory that may be given to others as soon as nobody refers to it."""
+        packed = device.allocate(self.nbytes)
+        self.kernel(device.queue, self.items, (1,), packed, 0, x.buffer, x.offset, *self.tail)
+        return packed
+
+
+def _share(device: Any, tiles: int, work: int, least: int) -> int:
+    """How many tiles an item does: enough for it to be worth handing out, and few enough for all cores to have some."""
+    return -(-tiles // max(1, min(tiles, 8 * device.units, tiles * work // least)))
 
 
 class Products:
@@ -63,13 +92,13 @@ class Products:
         device = self.device
         out = device.array_type(device.allocate(plan.out.nbytes), 0, plan.out)
         if plan.kernel is not None:
-            if plan.swap:
-                a, b = b, a
+            given = [(b if plan.swap else a), (a if plan.swap else b)]
             with device.lock:
-                plan.kernel(
-                    device.queue, plan.items, plan.group,
-                    out.buffer, 0, a.buffer, a.offset, b.buffer, b.offset, *plan.tail,
-                )  # fmt: skip
+                (a, a_at), (b, b_at) = (
+                    (x.buffer, x.offset) if pack is None else (pack.run(device, x), 0)
+                    for x, pack in zip(given, plan.packs)
+                )
+                plan.kernel(device.queue, plan.items, plan.group, out.buffer, 0, a, a_at, b, b_at, *plan.tail)
         return out
 
     def _plan(self, a: Signature, b: Signature) -> Plan:
@@ -101,50 +130,75 @@ class Products:
         swap = one.n == 1 and one.m > 1
         if swap:
             one, walk = one.swapped(), [walk[0], walk[2], walk[1]]
-        plan = Plan(out, swap=swap)
-        rank = layout.rank_class(len(extents))
-        count = int(np.prod(extents))
-        batch = [*layout.padded(extents, rank, 1)[1:]]
-        for w in walk:
-            batch += layout.padded(w, rank, 0)
-        chosen = self._cpu(a.dtype, one, rank) if self.device.is_cpu else self._gpu(a.dtype, one, rank)
+        plan, rank = Plan(out, swap=swap), layout.rank_class(len(extents))
+        extents, walk = layout.padded(extents, rank, 1), [layout.padded(w, rank, 0) for w in walk]
+        chosen = (
+            self._cpu(plan, a.dtype, one, extents, walk)
+            if self.device.is_cpu
+            else self._gpu(a.dtype, one, rank)
+        )
         if isinstance(chosen, str):
             plan.dense = {"a": "b", "b": "a"}[chosen] if swap else chosen
             return plan
         plan.kernel, high, wide = chosen
         tiles_m = -(-one.m // high)
         tiles_mn = tiles_m * -(-one.n // wide)
-        tiles, each = tiles_mn * count, 1
+        tiles, each = tiles_mn * math.prod(extents), 1
         if self.device.is_cpu:
-            each = -(-tiles // self._share(tiles, high * wide * one.k))
+            each = _share(self.device, tiles, high * wide * one.k, 20000)
         group = 1 if self.device.is_cpu else GROUP
         plan.items, plan.group = (-(-tiles // each) * group,), (group,)
-        plan.tail = [*one.arguments(), tiles_m, tiles_mn, tiles, each, *batch]
+        plan.tail = [*one.arguments(), tiles_m, tiles_mn, tiles, each, *extents[1:], *itertools.chain(*walk)]
         return plan
 
-    def _share(self, tiles: int, work: int) -> int:
-        """How many items do the tiles of so many multiplications each: to hand one out costs as much as some thousand."""
-        return max(1, min(tiles, 8 * self.device.units, tiles * work // 20000))
-
-    def _cpu(self, dtype: np.dtype[Any], one: Walk, rank: int) -> Any:
+    def _cpu(
+        self, plan: Plan, dtype: np.dtype[Any], one: Walk, extents: layout.Shape, walk: list[layout.Shape]
+    ) -> Any:
         """The kernel, and the size of its tiles; the name of a matrix that must be made dense before."""
-        full = self.device.width(dtype.itemsize)
+        device, rank = self.device, len(extents)
+        full = device.width(dtype.itemsize)
+        bytes_a, bytes_b = one.m * one.k * dtype.itemsize, one.n * one.k * dtype.itemsize
+        if one.m >= PACKED_ROWS and one.n >= full and (one.b_n != 1 or bytes_b > DIRECT_BYTES):
+            if one.a_k != 1 and bytes_a > DIRECT_BYTES:
+                plan.packs[0], walk[1] = self._pack(
+                    dtype, extents, walk[1], one.m, one.k, one.a_m, one.a_k, False
+                )
+                one.a_m, one.a_k = -(-one.k // PANEL) * PANEL, 1
+            plan.packs[1], walk[2] = self._pack(dtype, extents, walk[2], one.k, one.n, one.b_k, one.b_n, True)
+            one.b_k, one.b_n, one.b_panel = PANEL, 1, one.k * PANEL
+            key = "matmul_panels", dtype, rank
+            return device.kernel(key, lambda: CPU(device, dtype, full, rank).panels(ROWS)), ROWS, PANEL
         if one.b_n == 1 and one.c_n == 1:
             width = full
             while width > one.n:
                 width //= 2
-            rows = 1 if one.m == 1 else 4 if one.m in (2, 3, 4, 8) else 6
-            key = "matmul_outer", dtype, width, rank, rows
-            return (
-                self.device.kernel(key, lambda: CPU(self.device, dtype, width, rank).outer(rows, 4)),
-                rows,
-                4 * width,
-            )
+            rows = 1 if one.m == 1 else 4 if one.m in (2, 3, 4, 8) else ROWS
+            key = "matmul_outer", dtype, rank, width, rows
+            return device.kernel(key, lambda: CPU(device, dtype, width, rank).outer(rows, 4)), rows, 4 * width
         if one.a_k == 1 and one.b_k == 1:
             rows = 1 if one.m == 1 else 4
-            key = "matmul_dot", dtype, full, rank, rows
-            return self.device.kernel(key, lambda: CPU(self.device, dtype, full, rank).dot(rows, 4)), rows, 4
+            key = "matmul_dot", dtype, rank, rows
+            return device.kernel(key, lambda: CPU(device, dtype, full, rank).dot(rows, 4)), rows, 4
         return "a" if one.b_k == 1 and one.m <= one.n else "b"
+
+    def _pack(
+        self, dtype: np.dtype[Any], extents: layout.Shape, steps: layout.Shape, p: int, q: int, s_p: int, s_q: int, panelled: bool,
+    ) -> tuple[Pack, layout.Shape]:  # fmt: skip
+        """What packs a stack of matrices of p rows and q columns; the steps through the packed stack."""
+        device, rank = self.device, len(extents)
+        own = [
+            n if s else 1 for n, s in zip(extents, steps)
+        ]  # a matrix that serves all of the stack is packed once
+        panels, blocks = -(-q // PANEL), -(-p // BLOCK)
+        inner = p * panels * PANEL
+        packed = tuple(inner * d if s else 0 for d, s in zip(layout.dense_strides(tuple(own)), steps))
+        tiles = math.prod(own) * panels * blocks
+        each = _share(device, tiles, PANEL * BLOCK, 8000)
+        where = (p * PANEL, PANEL) if panelled else (PANEL, panels * PANEL)
+        width = device.width(dtype.itemsize)
+        kernel = device.kernel(("matmul_pack", dtype, rank), CPU(device, dtype, width, rank).pack)
+        tail = [p, q, s_p, s_q, *where, panels, blocks, tiles, each, *own[1:], *packed, *steps]
+        return Pack(kernel, -(-tiles // each), math.prod(own) * inner * dtype.itemsize, tail), packed
 
     def _gpu(self, dtype: np.dtype[Any], one: Walk, rank: int) -> Any:
         if one.m == 1 and one.b_n == 1:
@@ -159,7 +213,7 @@ class Products:
 class Walk:
     """Extents and strides of one product of the stack."""
 
-    __slots__ = ("a_k", "a_m", "b_k", "b_n", "c_m", "c_n", "k", "m", "n")
+    __slots__ = ("a_k", "a_m", "b_k", "b_n", "b_panel", "c_m", "c_n", "k", "m", "n")
 
     def __init__(
         self, m: int, n: int, k: int, a_m: int, a_k: int, b_k: int, b_n: int, c_m: int, c_n: int
@@ -169,6 +223,7 @@ class Walk:
         self.a_m, self.a_k = (a_m, a_k) if k > 1 else (a_m, 1)
         self.b_k, self.b_n, self.c_m = (b_k if k > 1 else 1), (b_n if n > 1 else 1), c_m
         self.c_n = c_n if n > 1 else 1
+        self.b_panel = 0
 
     def swapped(self) -> Walk:
         """The product of the transposed matrices, in the other order."""
@@ -177,7 +232,8 @@ class Walk:
     def arguments(self) -> tuple[int, ...]:
         """As `products.PARAMETERS` begin."""
         return (
-            self.m, self.n, self.k, self.a_m, self.a_k, self.b_k, self.b_n, self.c_m, self.c_n,
+            self.m, self.n, self.k, self.a_m, self.a_k, self.b_k, self.b_n, self.b_panel, self.c_m,
+            self.c_n,
         )  # fmt: skip
 
 

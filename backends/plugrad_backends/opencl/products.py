@@ -19,8 +19,10 @@ from ..expressions.c import OpenCL
 #: What each kernel is given before the batch: the matrices, their extents and strides, how many tiles along each dimension
 #: of C and in all, and how many an item does.
 PARAMETERS = (
-    "M", "N", "K", "a_m", "a_k", "b_k", "b_n", "c_m", "c_n", "tiles_m", "tiles_mn", "tiles", "each",
+    "M", "N", "K", "a_m", "a_k", "b_k", "b_n", "b_panel", "c_m", "c_n", "tiles_m", "tiles_mn", "tiles", "each",
 )  # fmt: skip
+#: How many columns of B a panel of a packed matrix has, and how many rows of it are packed at once.
+PANEL, BLOCK = 64, 64
 #: The size of a group of the GPU schedule, and how many elements of K its tiles in local memory have.
 GROUP, DEPTH = 64, 16
 
@@ -48,14 +50,18 @@ def decode(rank: int) -> list[str]:
     """Pointers `c`, `a` and `b` to the matrices of tile `t`, and the tile's place in them: `tile_m`, `tile_n`."""
     lines = ["const long batch = t / tiles_mn, place = t % tiles_mn;"]
     lines += ["const long tile_n = place / tiles_m, tile_m = place % tiles_m;"]
-    lines += ["long rest = batch;"]
-    for j in range(rank - 1, -1, -1):
-        lines.append(f"const long i{j} = rest % n{j}; rest /= n{j};" if j else "const long i0 = rest;")
+    lines += ["long rest = batch;", *_indices(rank)]
     for x in "cab":
         steps = "".join(f" + i{j}*{x}_b{j}" for j in range(rank))
         const = "" if x == "c" else "const "
         lines.append(f"__global {const}T *{x} = {x.upper()} + {x}_offset{steps};")
     return lines
+
+
+def _indices(rank: int) -> list[str]:
+    """The number `rest` of a matrix of the stack as indices."""
+    lines = [f"const long i{j} = rest % n{j}; rest /= n{j};" for j in range(rank - 1, 0, -1)]
+    return [*lines, "const long i0 = rest;"]
 
 
 class CPU:
@@ -86,6 +92,88 @@ class CPU:
         """Pointers to the rows of A of a tile; those behind the last are the last, and are not stored."""
         lines = [f"const long m0 = tile_m*{count};"]
         return lines + [f"__global const T *a{r} = a + min(m0 + {r}, M - 1)*a_m;" for r in range(count)]
+
+    def panels(self, rows: int) -> tuple[str, list[Any]]:
+        """As `outer` does, with B in panels as `pack` makes them: each is read from one end to the other."""
+        vectors = PANEL // self.width
+        tile = [
+            *self._rows(rows),
+            f"const long n0 = tile_n*{PANEL};",
+            *self._outer(rows, vectors, "tile_n*b_panel"),
+            f"if (n0 + {PANEL} <= N) {{",
+            *self._stores(rows, vectors, "n0"),
+            "} else {",
+        ]
+        for r in range(rows):
+            u = ", ".join(f"s{r}_{j}" for j in range(vectors))
+            tile.append(
+                f"    if (m0 + {r} < M) {{ V u[] = {{{u}}}; const T *lane = (const T *)u; "
+                f"for (long j = 0; j < N - n0; j++) c[(m0 + {r})*c_m + n0 + j] = lane[j]; }}"
+            )
+        return self._kernel("matmul_panels", [*tile, "}"])
+
+    def pack(self) -> tuple[str, list[Any]]:
+        """Copies a stack of matrices S, of P rows and Q columns of any strides, to panels of columns, padded with zeros.
+
+        Column q of row p goes to place q/PANEL·d_panel + p·d_row + q%PANEL. What neighbours in S are the elements of a column
+        is turned in registers, a square of vectors at once.
+        """
+        names = "P Q s_p s_q d_panel d_row panels blocks tiles each".split()  # noqa: SIM905
+        names += [f"n{j}" for j in range(1, self.rank)] + [
+            f"{x}_b{j}" for x in "ds" for j in range(self.rank)
+        ]
+        longs = ", ".join(f"const long {n}" for n in names)
+        d, s = (" + ".join([f"{x}_offset", *(f"i{j}*{x}_b{j}" for j in range(self.rank))]) for x in "ds")
+        w, load = self.width, self._load
+        lines = [
+            f"typedef {self.t} T; typedef {self.v} V;",
+            "__kernel __attribute__((reqd_work_group_size(1, 1, 1)))",
+            f"void kernel_matmul_pack(__global T *D, const long d_offset, __global const T *S, const long s_offset, {longs}) {{",
+            "    const long end = min((long)(get_global_id(0) + 1)*each, tiles);",
+            "    for (long t = get_global_id(0)*each; t < end; t++) {",
+            "        long rest = t / blocks;",
+            f"        const long panel = rest % panels, p0 = t % blocks*{BLOCK}, p1 = min(p0 + {BLOCK}, P);",
+            "        rest /= panels;",
+            *("        " + line for line in _indices(self.rank)),
+            f"        __global T *to = D + {d} + panel*d_panel;",
+            f"        __global const T *from = S + {s};",
+            f"        for (long j = 0; j < {PANEL}; j += {w}) {{",
+            f"            const long q = panel*{PANEL} + j;",
+            "            long p = p0;",
+            f"            if (q + {w} <= Q && s_q == 1)",
+            "                for (; p < p1; p++) "
+            + self.dialect.store("to + p*d_row + j", load("from + q + p*s_p"), self.dtype),
+            f"            else if (q + {w} <= Q && s_p == 1)",
+            f"                for (; p + {w} <= p1; p += {w}) {{",
+            *("                    " + line for line in self._turned()),
+            "                }",
+            "            for (; p < p1; p++)",
+            f"                for (long i = 0; i < {w}; i++)",
+            "                    to[p*d_row + j + i] = q + i < Q ? from[(q + i)*s_q + p*s_p] : 0;",
+            "        }",
+            "    }",
+            "}",
+        ]
+        return "\n".join(lines), [None, np.int64] * 2 + [np.int64] * len(names)
+
+    def _turned(self) -> list[str]:
+        """A square of vectors, transposed by interleaving the first half with the second, log2(width) times."""
+        w = self.width
+        names = [f"r{i}" for i in range(w)]
+        lines = [f"const V r{i} = {self._load(f'from + (q + {i})*s_q + p')};" for i in range(w)]
+        step = 1
+        while step < w:
+            turned = []
+            for i in range(w // 2):
+                a, b = names[i], names[i + w // 2]
+                for half in (0, 1):
+                    lanes = ", ".join(f"{x}.s{half * w // 2 + k:x}" for k in range(w // 2) for x in (a, b))
+                    turned.append(f"r{step}_{2 * i + half}")
+                    lines.append(f"const V {turned[-1]} = (V)({lanes});")
+            names, step = turned, step * 2
+        return lines + [
+            self.dialect.store(f"to + (p + {i})*d_row + j", name, self.dtype) for i, name in enumerate(names)
+        ]
 
     def outer(self, rows: int, vectors: int) -> tuple[str, list[Any]]:
         """Sums of outer products: for b_n = c_n = 1, and any strides of A."""
