@@ -173,16 +173,26 @@ class Products:
             while width > one.n:
                 width //= 2
             rows = 1 if one.m == 1 else 4 if one.m in (2, 3, 4, 8) else ROWS
+            vectors = 16 if one.m == 1 else 4  # a lone row has registers for more of its elements
             key = "matmul_outer", dtype, rank, width, rows
-            return device.kernel(key, lambda: CPU(device, dtype, width, rank).outer(rows, 4)), rows, 4 * width
+            return (
+                device.kernel(key, lambda: CPU(device, dtype, width, rank).outer(rows, vectors)),
+                rows,
+                vectors * width,
+            )
         if one.a_k == 1 and one.b_k == 1:
-            rows = 1 if one.m == 1 else 4
+            rows, columns = (1, 8) if one.m == 1 else (4, 4)
             key = "matmul_dot", dtype, rank, rows
-            return device.kernel(key, lambda: CPU(device, dtype, full, rank).dot(rows, 4)), rows, 4
+            return (
+                device.kernel(key, lambda: CPU(device, dtype, full, rank).dot(rows, columns)),
+                rows,
+                columns,
+            )
         return "a" if one.b_k == 1 and one.m <= one.n else "b"
 
     def _pack(
-        self, dtype: np.dtype[Any], extents: layout.Shape, steps: layout.Shape, p: int, q: int, s_p: int, s_q: int, panelled: bool,
+        self, dtype: np.dtype[Any], extents: layout.Shape, steps: layout.Shape, p: int, q: int, s_p: int, s_q: int,
+        panelled: bool,
     ) -> tuple[Pack, layout.Shape]:  # fmt: skip
         """What packs a stack of matrices of p rows and q columns; the steps through the packed stack."""
         device, rank = self.device, len(extents)
