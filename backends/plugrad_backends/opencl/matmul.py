@@ -166,7 +166,7 @@ class Products:
                 one.a_m, one.a_k = -(-one.k // PANEL) * PANEL, 1
             plan.packs[1], walk[2] = self._pack(dtype, extents, walk[2], one.k, one.n, one.b_k, one.b_n, True)
             one.b_k, one.b_n, one.b_panel = PANEL, 1, one.k * PANEL
-            key = "matmul_panels", dtype, rank
+            key: tuple[Any, ...] = "matmul_panels", dtype, rank
             return device.kernel(key, lambda: CPU(device, dtype, full, rank).panels(ROWS)), ROWS, PANEL
         if one.b_n == 1 and one.c_n == 1:
             width = full
