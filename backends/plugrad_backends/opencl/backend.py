@@ -22,12 +22,15 @@ from .matmul import MatmulKernels
 from .random import PhiloxStream
 from .reductions import ReduceKernels
 from .shape import ShapeKernels
+from .sort import SortKernels
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
 
-class OpenCLBackend(IndexKernels, ShapeKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend):
+class OpenCLBackend(
+    IndexKernels, SortKernels, ShapeKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend
+):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 
     device_type = "opencl"
