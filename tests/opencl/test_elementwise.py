@@ -412,3 +412,19 @@ def test_zeros_of_either_sign_are_two_constants(opencl):
     raw = opencl.from_numpy(np.ones(3, np.float32))
     assert (fused(raw, 0.0).get() > 0).all()
     assert (fused(raw, -0.0).get() < 0).all()
+
+
+def test_results_that_are_operands_may_change_places(opencl):
+    for traceable in (True, False):
+        fused = opencl.fused(
+            "swapped", lambda a, b, t=traceable: (b, a) if t else (b, OPS["reshape"](a, a.shape)), 2
+        )
+        x, y = (opencl.from_numpy(np.full(3, v, np.float32)) for v in (1, 2))
+        fused(x, y, out=(x, y))
+        assert x.get().tolist() == [2, 2, 2], traceable
+        assert y.get().tolist() == [1, 1, 1], traceable
+
+
+def test_one_result_in_a_tuple_stays_in_it(opencl):
+    x = opencl.from_numpy(np.ones(2, np.float32))
+    assert isinstance(opencl.fused("one", lambda a: (a + 1.0,), 1)(x), tuple)

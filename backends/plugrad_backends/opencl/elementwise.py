@@ -65,6 +65,7 @@ class Elementwise:
         #: Operands of which some numbers are constants of the kernel.
         self._by_value: set[Any] = set()
         self._constants = 0
+        self._gives_tuple = False
 
     def __repr__(self) -> str:
         return f"<elementwise kernel {self.name} on {self.device}>"
@@ -87,7 +88,7 @@ class Elementwise:
                     raise
                 return self.function(*args)
         device = self.device
-        if len(plan.outs) == 1:
+        if not self._gives_tuple:
             sig = plan.outs[0]
             y = kind(device.allocate(sig.nbytes), 0, sig)
             self._run(plan, (y,), args)
@@ -104,9 +105,13 @@ class Elementwise:
             if not self.op_by_op:
                 raise
             results = self.function(*args)
-            backend = self.device.functions
-            for o, r in zip(outs, results if isinstance(out, tuple) else (results,)):
-                backend.setitem(o, ..., r)
+            results = results if isinstance(out, tuple) else (results,)
+            written = {
+                id(o.buffer) for o in outs
+            }  # by one result, while another may still be read from there
+            results = [r.copy() if id(r.buffer) in written else r for r in results]
+            for o, r in zip(outs, results):
+                self.device.functions.setitem(o, ..., r)
         return out
 
     def into(self, outs: Sequence[Any], *args: Any) -> None:
@@ -114,6 +119,7 @@ class Elementwise:
         kind = self.device.array_type
         key = (
             *[a.sig if type(a) is kind else type(a) if type(a) in _NUMBERS else a for a in args],
+            ...,  # so that it is no key of a call
             *[o.sig for o in outs],
         )
         plan = self._plans.get(key)
@@ -223,6 +229,11 @@ class Elementwise:
         each = -(-tiles // items)
         return -(-tiles // each), [n, pieces, piece, tiles, each]
 
+    def _watched(self, *args: Any) -> Any:
+        result = self.function(*args)
+        self._gives_tuple = isinstance(result, tuple)
+        return result
+
     def _traced(
         self, args: Sequence[Any], outs: Sequence[Any] | None
     ) -> tuple[list[Any], list[int], dict[int, np.dtype[Any]]]:
@@ -249,7 +260,7 @@ class Elementwise:
         for first in dict.fromkeys((len(args), operands, 0)):
             given = [a if i in types and i >= first else v for i, (a, v) in enumerate(zip(args, variables))]
             try:
-                results = traced(self.function, given, common)
+                results = traced(self._watched, given, common)
                 break
             except NotTraceable:
                 if not first or not types:
