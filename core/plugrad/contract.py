@@ -369,7 +369,9 @@ class Backend:
 
     def from_dlpack(self, array: Any) -> Any:
         """A raw array over the memory of an array of another library, on this device, that speaks DLPack."""
-        raise BufferError(f"from_dlpack: device {self.device_type!r} takes no arrays of others: copy it with torch.tensor")
+        raise BufferError(
+            f"from_dlpack: device {self.device_type!r} takes no arrays of others: copy it with torch.tensor"
+        )
 
     def writable(self, raw: Any) -> bool:
         """Whether `raw` may be written into."""

@@ -65,7 +65,6 @@ class NumPyProtocols(Variable):
         """The DLPack code of the device."""
         return self._raw.__dlpack_device__()
 
-
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """CUDA's array interface: other libraries share the memory of this tensor, which from now on never moves."""
