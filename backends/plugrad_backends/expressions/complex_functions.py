@@ -107,6 +107,56 @@ def tanh(x: Any) -> Pair:
     return Pair(_select(far, one, beta * rho * s / scale), _select(far, t * 0, t / scale))
 
 
+# --- inverse functions, after Kahan (1987): the signs of zeros choose the side of a branch cut ------------------------
+
+
+def _roots(x: Any) -> tuple[Pair, Pair]:
+    """sqrt(1 - x) and sqrt(1 + x)."""
+    return sqrt(Pair(1 - x.re, -x.im)), sqrt(Pair(1 + x.re, x.im))
+
+
+def asin(x: Any) -> Pair:
+    """The angle in the right half plane's strip whose sine is x."""
+    low, high = _roots(x)
+    re = _call("atan2", x.re, low.re * high.re - low.im * high.im)
+    return Pair(re, _call("asinh", low.re * high.im - low.im * high.re))
+
+
+def acos(x: Any) -> Pair:
+    """The angle whose cosine is x."""
+    low, high = _roots(x)
+    re = 2 * _call("atan2", low.re, high.re)
+    return Pair(re, _call("asinh", high.re * low.im - high.im * low.re))
+
+
+def atan(x: Any) -> Pair:
+    """-i atanh(i x)."""
+    y = atanh(Pair(-x.im, x.re))
+    minus: Any = y.re
+    return Pair(y.im, -minus)
+
+
+def asinh(x: Any) -> Pair:
+    """-i asin(i x)."""
+    y = asin(Pair(-x.im, x.re))
+    minus: Any = y.re
+    return Pair(y.im, -minus)
+
+
+def acosh(x: Any) -> Pair:
+    """In the right half plane."""
+    low, high = sqrt(Pair(x.re - 1, x.im)), sqrt(Pair(x.re + 1, x.im))
+    im = 2 * _call("atan2", low.im, high.re)
+    return Pair(_call("asinh", low.re * high.re + low.im * high.im), im)
+
+
+def atanh(x: Any) -> Pair:
+    """(log(1 + x) - log(1 - x)) / 2, without cancellation."""
+    away, square = 1 - x.re, x.im * x.im
+    re = 0.25 * _call("log1p", 4 * x.re / (away * away + square))
+    return Pair(re, 0.5 * _call("atan2", 2 * x.im, away * (1 + x.re) - square))
+
+
 def sign(x: Any) -> Pair:
     """x / |x|; 0 of 0."""
     size = _call("hypot", x.re, x.im)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import complex_functions as of_complex
-from .expr import BOOL, FLOAT32, FLOAT64, INT64, REAL_PART, Expr, Pair, Value, const, kind
+from .expr import BOOL, COMPLEX_OF, FLOAT32, FLOAT64, INT64, REAL_PART, Expr, Pair, Value, const, kind
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -23,6 +23,10 @@ def lifted(*operands: Any) -> list[Any]:
         raise TypeError("an expression needs a value among its operands")
     found = {o.dtype for o in operands if isinstance(o, Value)}
     common = np.result_type(*found) if len(found) > 1 else like.dtype
+    if common not in REAL_PART and any(isinstance(o, complex) for o in operands):
+        if common not in COMPLEX_OF:
+            raise TypeError(f"no complex numbers beside {common}")
+        common = COMPLEX_OF[common]
     made = []
     for o in operands:
         if isinstance(o, _NUMBERS):
@@ -294,11 +298,15 @@ class Functions:
     sin = _of_floats("sin", of_complex.sin)
     cos = _of_floats("cos", of_complex.cos)
     tan = _of_floats("tan", of_complex.tan)
-    asin, acos, atan = _of_floats("asin"), _of_floats("acos"), _of_floats("atan")
+    asin = _of_floats("asin", of_complex.asin)
+    acos = _of_floats("acos", of_complex.acos)
+    atan = _of_floats("atan", of_complex.atan)
     sinh = _of_floats("sinh", of_complex.sinh)
     cosh = _of_floats("cosh", of_complex.cosh)
     tanh = _of_floats("tanh", of_complex.tanh)
-    asinh, acosh, atanh = _of_floats("asinh"), _of_floats("acosh"), _of_floats("atanh")
+    asinh = _of_floats("asinh", of_complex.asinh)
+    acosh = _of_floats("acosh", of_complex.acosh)
+    atanh = _of_floats("atanh", of_complex.atanh)
     erf, erfc = _of_floats("erf"), _of_floats("erfc")
 
     @staticmethod
