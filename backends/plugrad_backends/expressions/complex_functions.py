@@ -110,7 +110,7 @@ def tanh(x: Any) -> Pair:
 # --- inverse functions, after Kahan (1987): the signs of zeros choose the side of a branch cut ------------------------
 
 
-def _roots(x: Any) -> tuple[Pair, Pair]:
+def _roots(x: Any) -> tuple[Any, Any]:
     """sqrt(1 - x) and sqrt(1 + x)."""
     return sqrt(Pair(1 - x.re, -x.im)), sqrt(Pair(1 + x.re, x.im))
 
@@ -145,7 +145,8 @@ def asinh(x: Any) -> Pair:
 
 def acosh(x: Any) -> Pair:
     """In the right half plane."""
-    low, high = sqrt(Pair(x.re - 1, x.im)), sqrt(Pair(x.re + 1, x.im))
+    low: Any = sqrt(Pair(x.re - 1, x.im))
+    high: Any = sqrt(Pair(x.re + 1, x.im))
     im = 2 * _call("atan2", low.im, high.re)
     return Pair(_call("asinh", low.re * high.re + low.im * high.im), im)
 
