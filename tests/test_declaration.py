@@ -1,12 +1,13 @@
 """`@plugrad.op`: operators declared by decorating a function."""
 
+import builtins
 import functools
 
 import numpy as np
 import pytest
 
 import plugrad as torch
-from plugrad import ops
+from plugrad import codegen, ops
 from plugrad.autograd import gradcheck, gradgradcheck
 from plugrad.op import OPS, Composite, Op
 
@@ -191,3 +192,76 @@ def test_a_wrong_name(name):
 def test_a_wrong_function(function, text):
     with pytest.raises(TypeError, match=f"op 't::f': {text}"):
         torch.op("t::f")(function)
+
+
+@pytest.mark.parametrize(
+    "name", ["op", "edges", "hooks", "new", "thread", "meta", "backward", "self", "_x", "a_meta"]
+)
+@pytest.mark.parametrize(
+    "declare_",
+    [
+        "@torch.op('names::one', {0}=lambda g, {0}: g)\ndef f({0}): return {0}",
+        "@torch.op('names::one', kind='elementwise', x=lambda g: g)\ndef f(x, {0}=1): return x",
+        "torch.elementwise_kernel('names::one', source='y = x * {0}', numpy=lambda x, {0}=1.0: x * {0})",
+    ],
+)
+def test_names_that_generated_code_has_itself(name, declare_):
+    with pytest.raises(
+        TypeError, match=rf"'names::one': an argument is called '{name}'.*give it another name"
+    ):
+        exec(declare_.format(name), {"torch": torch})
+    assert "names::one" not in OPS
+
+
+def test_all_names_of_generated_code_are_reserved():
+    for op in [op for op in OPS.values() if isinstance(op, Op) and not op.variadic and not op.outputs]:
+        for inference in (False, True):
+            f = codegen.make_call(op, inference)
+            used = {n for n in f.__code__.co_names if n in f.__globals__ or hasattr(builtins, n)}
+            assert {n for n in used if n[0] != "_"} - {*op.inputs, *op.params} <= codegen.RESERVED, op
+        assert {s for s in dir(op.node) if s[0] != "_" and s not in op.saves.slots} <= codegen.RESERVED, op
+
+
+@pytest.mark.parametrize(
+    "name", ["n", "name_", "kernel", "axis", "shape", "dtype", "e0", "f0", "x0", "grads", "wrap", "index"]
+)
+def test_names_that_are_like_those(name):
+    space = {"torch": torch}
+    exec(
+        f"@torch.op('names::{name}', x=lambda g, w, {name}: g * w * {name}, w=lambda g, x, {name}: (g * x * {name}).sum())\n"
+        f"def f(x, w, {name}=2.0): return x * w * {name}",
+        space,
+    )
+    x, w = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor(3.0)
+    space["f"](x, w=w, **{name: 5.0}).sum().backward()
+    assert x.grad.tolist() == [15, 15]
+    assert torch.func.vmap(space["f"], in_dims=(0, None))(x.detach(), w).tolist() == [6, 12]
+
+
+def test_inputs_by_keyword():
+    @torch.op("names::keyword", x=lambda g, x, k: g * 2 * x * k)
+    def f(x, k=1):
+        return x * x * k
+
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    assert f(x=x).tolist() == [1, 4] and f(k=3, x=x).tolist() == f(x, 3).tolist() == [3, 12]
+    f(k=3, x=x).sum().backward()
+    assert x.grad.tolist() == [6, 12]
+    with pytest.raises(TypeError, match=r"names::keyword\(\): needs at least one Tensor, found none"):
+        f(k=1)
+
+
+def test_what_operands_an_op_takes():
+    @torch.op("names::floats", kind="elementwise", operands="floats", x=lambda g: g)
+    def f(x):
+        return x + 0
+
+    assert f(torch.ones(1)).dtype is torch.float32
+    for dtype in (torch.int64, torch.bool):
+        with pytest.raises(
+            NotImplementedError,
+            match=rf"names::floats is not implemented for {dtype}: convert it with .float",
+        ):
+            f(torch.ones(1, dtype=dtype))
+    with pytest.raises(ValueError, match="operands='ints': give one of 'any', 'numbers', 'floats'"):
+        torch.op("names::ints", operands="ints", x=lambda g: g)(lambda x: x)

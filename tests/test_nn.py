@@ -750,3 +750,20 @@ def test_weights_of_classes_have_no_derivative(loss):
         assert loss(x, target, weight=weight).item() == loss(x, target).item()
     losses = torch.func.vmap(lambda w: loss(x, target, weight=w))(torch.ones(2, 3))
     assert torch.allclose(losses, loss(x, target).expand(2))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "bool", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "logsigmoid", "relu6", "hardtanh", "sigmoid", "tanh"]
+)  # fmt: skip
+def test_activations_take_the_dtypes_that_pytorchs_take(name, dtype):
+    oracle = pytest.importorskip("torch")
+
+    def tried(t):
+        x = t.tensor([1, 0, 3]).to(getattr(t, dtype))
+        try:
+            return str(getattr(t.nn.functional, name)(x).dtype)
+        except RuntimeError:
+            return "refused"
+
+    assert tried(torch) == tried(oracle)

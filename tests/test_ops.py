@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import plugrad as torch
+from plugrad import ops
 from plugrad.op import OPS, Composite
 from plugrad.testing.rows import ROWS, In, Row, Sample
 from plugrad.transforms.jvp import jvp
@@ -247,3 +248,11 @@ def test_derivative_at_special_values(row: Row, args: Any, expected: Any) -> Non
 def test_errors(row: Row, sample: Sample, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call(row, as_tensors(arrays_of(sample)), sample)
+
+
+def test_the_gradient_of_a_source_that_is_broadcast_has_its_shape():
+    for op in (ops.index_add, ops.index_copy):
+        x, source = torch.zeros(3, 4, requires_grad=True), torch.ones(1, 4, requires_grad=True)
+        y = op.call(x, source, torch.tensor([0, 2])._raw, 0)
+        (y * torch.arange(12.0).reshape(3, 4)).sum().backward()
+        assert source.grad.tolist() == [[8, 10, 12, 14]]

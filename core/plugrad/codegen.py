@@ -20,12 +20,14 @@ errors) is `Op.general`'s, so the fast path need not be right about it: any exce
 from __future__ import annotations
 
 import dis
+from collections.abc import Iterable
+from keyword import iskeyword
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import fusion, quiet
 from .backend import as_array, backend_of
-from .dtypes import BY_RAW, INTEGERS, NOT_COMPLEX, REAL, float32, of
+from .dtypes import BY_RAW, INTEGERS, NOT_COMPLEX, NUMBERS, REAL, float32, of
 from .errors import GraphFreedError, NoDerivativeError
 from .graph import Meta, Node, Variable, follow, wrap
 from .modes import NO_GRAD, SPECIAL, active, thread
@@ -36,7 +38,36 @@ if TYPE_CHECKING:
 
 _METADATA = frozenset(("shape", "dtype", "ndim"))
 _IDENTITY = (lambda g: g).__code__.co_code
+#: The dtypes of the fast path by what an op takes.
+_EXACT = {"any": NOT_COMPLEX, "numbers": NUMBERS, "floats": REAL}
 _STEPS = ("BINARY_", "UNARY_", "COMPARE_", "CALL")
+
+
+#: What generated code and nodes call their own: no input or parameter may have such a name.
+RESERVED = frozenset(dir(Node)) | frozenset(
+    """general kernels REAL FLOAT32 active thread meta run as_array new special follow Tensor share op EXACT INTEGERS self
+    Exception TypeError type float int hasattr consume release saves input_metas output_metas conjugate""".split()  # noqa: SIM905
+)
+
+
+def check_names(op: str, names: Iterable[str]) -> None:
+    """Raise TypeError for an input or parameter whose name generated code could not tell from its own."""
+    for name in names:
+        if name in ("g", "y"):
+            raise TypeError(
+                f"op {op!r}: an argument is called {name!r}: in a formula, 'g' is the output's cotangent and 'y' the output: "
+                "give it another name"
+            )
+        if (
+            name in RESERVED
+            or name[0] == "_"
+            or name.endswith("_meta")
+            or not name.isidentifier()
+            or iskeyword(name)
+        ):
+            raise TypeError(
+                f"op {op!r}: an argument is called {name!r}, which plugrad's own code for ops needs: give it another name"
+            )
 
 
 def metadata_only(code: CodeType) -> set[str]:
@@ -353,7 +384,7 @@ def make_call(op: Op, inference: bool = False) -> Any:
         "Tensor": Variable._inference if inference else Variable._result,
         "_Node": op.node if op.formulas else None, "share": share, "op": op,
         "_Adapted": op.adapted_node if op.formulas and op.broadcasts and len(op.inputs) > 1 else None,
-        "EXACT": REAL if op.result == "float" else NOT_COMPLEX, "INTEGERS": INTEGERS,
+        "EXACT": REAL if op.result == "float" else _EXACT[op.operands], "INTEGERS": INTEGERS,
         **{f"default_{p}": value for p, value in op.params.items()},
     }  # fmt: skip
     inputs, arity = op.inputs, len(op.inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .codegen import check_names
 from .op import _OPTIONS, OPS, Composite, Op, composite
 
 KINDS = ("operator", "elementwise", "linear", "multilinear")
@@ -21,7 +22,8 @@ def op(
     derivative, by input name; what a formula's arguments are called says what it is given: `g` is the cotangent of
     the output, `y` the output, the rest go by the function's own names. `kind` is "elementwise" (inputs broadcast
     and promote), "linear" (in its one input), "multilinear" (in each) or "operator" (else, and the default).
-    Further options are those of `plugrad.op.Op`: `result`, `node`, `outputs`, `holomorphic`, `ordered`, `promotes`, `jvp`.
+    Further options are those of `plugrad.op.Op`: `result`, `node`, `outputs`, `holomorphic`, `ordered`, `operands`,
+    `promotes`, `jvp`.
 
     With formulas, or a kind, the function is the kernel wherever a device has none of its own: it is given raw arrays,
     and computes with Python's operators and `plugrad.ops`. An input without a formula has no derivative. With neither,
@@ -57,6 +59,7 @@ def op(
                 )
             made = composite(name)(function)
         else:
+            check_names(name, (*inputs, *params))
             _check_formulas(name, formulas, inputs, params)
             what = kind or "operator"
             options.setdefault("result", _RESULTS.get(what, "own"))
@@ -104,10 +107,7 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...]
         raise TypeError(f"op {name!r}: the function has no input: an argument without default is one")
     taken = [each for each in ("g", "y") if each in inputs or each in params]
     if taken:
-        raise TypeError(
-            f"op {name!r}: an argument is called {taken[0]!r}: in a formula, 'g' is the output's cotangent and 'y' the "
-            "output; give it another name"
-        )
+        check_names(name, taken)
     return tuple(inputs), params
 
 

@@ -76,11 +76,12 @@ ALL = (
 
 #: From the dtype object of an array library to ours.
 BY_RAW: dict[Any, dtype] = {}
-#: The raw dtypes of real floating point, of integers, and of both and bool: what the fast paths of ops serve.
+#: The raw dtypes of real floating point, of integers, of both, and of both and bool: what the fast paths of ops serve.
 # Dicts as ordered sets: a library's dtype may have the hash of NumPy's, and warn when it is compared with that. In a dict,
 # NumPy's, which came first, is always found first.
 REAL: dict[Any, None] = {}
 INTEGERS: dict[Any, None] = {}
+NUMBERS: dict[Any, None] = {}
 NOT_COMPLEX: dict[Any, None] = {}
 #: The raw dtypes whose derivatives follow the conjugate convention.
 COMPLEX: dict[Any, None] = {}
@@ -97,6 +98,8 @@ def register(raw: Any, dt: dtype) -> None:
         COMPLEX[raw] = None
     if dt.category != COMPLEX_:
         NOT_COMPLEX[raw] = None
+    if dt.category in (INTEGER, FLOAT):
+        NUMBERS[raw] = None
 
 
 for _dt in ALL:

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import c_source
 from .backend import Backend, for_device
+from .codegen import check_names
 from .declaration import _check_formulas, _check_name, _forget, _signature
 from .errors import DeviceError
 from .op import _OPTIONS, OPS, Op
@@ -72,6 +73,7 @@ def elementwise_kernel(
     for option in ("default", "outputs", "view"):
         if option in options:
             raise TypeError(f"{what}: found {option}=, which an elementwise kernel cannot have: leave it out")
+    check_names(name, (*inputs, *params))
     _check_formulas(name, formulas, inputs, params)
     tokens = c_source.check(what, source, (*inputs, *params))
 

@@ -26,6 +26,8 @@ from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL,
 from .storage import share
 from .strict import user_place
 
+#: The least category of dtypes by what an op takes.
+_LEAST = {"any": dtypes.BOOL, "numbers": dtypes.INTEGER, "floats": dtypes.FLOAT}
 #: Every declared op by name.
 OPS: dict[str, Op | Composite] = {}
 
@@ -35,7 +37,8 @@ class Op:
 
     `result` says what dtype comes out: "same" (the promoted dtype of the inputs), "float" (the same, but
     integers become the default float dtype), "bool", or "own" (whatever the kernel gives). An `ordered` op
-    refuses complex numbers, which some libraries would compare by their parts.
+    refuses complex numbers, which some libraries would compare by their parts. Of "any" `operands`, "numbers" leaves out
+    bools and "floats" integers, too: those are refused.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Op:
         outputs: bool = False,
         holomorphic: bool = True,
         ordered: bool = False,
+        operands: str = "any",
         promotes: str | None = None,
         default: Callable[..., Any] | None = None,
         jvp: Callable[..., Any] | None = None,
@@ -65,7 +69,7 @@ class Op:
         self.differentiable = tuple(i for i in self.inputs if i in formulas)
         self.promotes = frozenset(promotes.split() if promotes else self.inputs)
         self.outputs, self.holomorphic, self.own_jvp = outputs, holomorphic, jvp
-        self.ordered = ordered
+        self.ordered, self.operands = ordered, operands
         self.broadcasts = kind == "elementwise"
         self.node_name = node or _node_name(name)
         #: From the type of a raw array to the kernel, filled by `kernel` at the first miss.
@@ -77,11 +81,10 @@ class Op:
         self._promotions: dict[Any, Any] = {}
         #: The op on tensors.
         self.call: Callable[..., Any] = self._first_call
-        taken = {"g", "y"} & {*self.inputs, *self.params}
-        if taken:
-            raise TypeError(
-                f"op {name!r}: {signature!r} has {sorted(taken)}: in a formula 'g' is the output's cotangent and 'y' the "
-                "output: give another name"
+        codegen.check_names(name, (*self.inputs, *self.params))
+        if operands not in _LEAST:
+            raise ValueError(
+                f"op {name!r}: operands={operands!r}: give one of {', '.join(map(repr, _LEAST))}"
             )
         unknown = set(formulas) - set(self.inputs)
         if unknown:
@@ -211,6 +214,8 @@ class Op:
     def general(self, *args: Any, **params: Any) -> Any:
         """The op on tensors in every case: promotion, broadcasting, complex numbers, modes and errors."""
         count = 1 if self.variadic else len(self.inputs)
+        if len(args) < count and not self.variadic:  # inputs by keyword
+            args += tuple([params[name] for name in self.inputs[len(args) :] if name in params])
         values = (*args[count:], *self.positional(args, params)) if self.params else ()
         inputs: Sequence[Any] = args[0] if self.variadic else args[:count]
         for t in inputs:
@@ -328,6 +333,10 @@ class Op:
         if self.ordered and common.is_complex:
             raise NotImplementedError(
                 f"{self.name} is not implemented for {common}: complex numbers have no order"
+            )
+        if common.category < _LEAST[self.operands]:
+            raise NotImplementedError(
+                f"{self.name} is not implemented for {common}: convert it with .float()"
             )
         if self.result == "alike":
             for r in raws:
@@ -596,7 +605,7 @@ def operator(name: str, signature: str, /, **given: Any) -> Op:
 
 
 _OPTIONS = frozenset(
-    ("result", "node", "view", "outputs", "holomorphic", "ordered", "promotes", "default", "jvp")
+    ("result", "node", "view", "outputs", "holomorphic", "ordered", "operands", "promotes", "default", "jvp")
 )
 
 

@@ -102,7 +102,9 @@ def relu6(input: Any, inplace: bool = False) -> Any:
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """x, limited to [min_val, max_val]."""
+    """x, limited to [min_val, max_val], which are truncated for integers."""
+    if input.dtype.category == dtypes.INTEGER:
+        min_val, max_val = int(min_val), int(max_val)
     return _activation(ops.hardtanh, input, inplace, min_val, max_val)
 
 

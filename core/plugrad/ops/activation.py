@@ -12,29 +12,34 @@ from .reduce import sum_
 
 # --- with a corner: the derivative at the corner is PyTorch's -----------------------------------------------
 
-relu = elementwise("relu", "x", ordered=True, x=lambda g, y: where(y <= 0, 0, g))
+relu = elementwise("relu", "x", ordered=True, operands="numbers", x=lambda g, y: where(y <= 0, 0, g))
 leaky_relu = elementwise(
-    "leaky_relu", "x | negative_slope=0.01", ordered=True,
+    "leaky_relu", "x | negative_slope=0.01", ordered=True, operands="floats",
     x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope),
     default=lambda x, negative_slope: where(x > 0, x, x * negative_slope),
 )  # fmt: skip
 hardtanh = elementwise(
-    "hardtanh", "x | min_val=-1.0 max_val=1.0", ordered=True,
+    "hardtanh", "x | min_val=-1.0 max_val=1.0", ordered=True, operands="numbers",
     x=lambda g, x, min_val, max_val: where((x <= min_val) | (x >= max_val), 0, g),
 )  # fmt: skip
 elu = elementwise(
-    "elu", "x | alpha=1.0", ordered=True,
+    "elu", "x | alpha=1.0", ordered=True, operands="floats",
     x=lambda g, x, y, alpha: where(x > 0, g, g * (y + alpha)),
 )  # fmt: skip
 
 # --- smooth: ops rather than composites, since PyTorch's node names show, and bodies would save more --------
 
 softplus = elementwise(
-    "softplus", "x | beta=1.0 threshold=20.0", ordered=True,
+    "softplus", "x | beta=1.0 threshold=20.0", ordered=True, operands="floats",
     x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)),
 )  # fmt: skip
 logsigmoid = elementwise(
-    "logsigmoid", "x", node="LogSigmoidBackward0", ordered=True, x=lambda g, x: g * sigmoid(-x)
+    "logsigmoid",
+    "x",
+    node="LogSigmoidBackward0",
+    ordered=True,
+    operands="floats",
+    x=lambda g, x: g * sigmoid(-x),
 )
 
 
@@ -43,7 +48,7 @@ def _silu_vjp(g: Any, x: Any) -> Any:
     return g * (s * (1 + x * (1 - s)))
 
 
-silu = elementwise("silu", "x", x=_silu_vjp, default=lambda x: x * sigmoid(x))
+silu = elementwise("silu", "x", operands="floats", x=_silu_vjp, default=lambda x: x * sigmoid(x))
 
 _ROOT_HALF, _BELL = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 _GELU_SCALE, _GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
@@ -58,7 +63,7 @@ def _gelu_vjp(g: Any, x: Any, approximate: str) -> Any:
     return g * (0.5 * (1 + t) + 0.5 * (x * ((1 - t * t) * slope)))
 
 
-gelu = elementwise("gelu", "x | approximate='none'", x=_gelu_vjp)
+gelu = elementwise("gelu", "x | approximate='none'", operands="floats", x=_gelu_vjp)
 
 # --- along an axis ------------------------------------------------------------------------------------------
 

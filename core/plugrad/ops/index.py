@@ -80,13 +80,13 @@ take = linear(
 )  # fmt: skip
 index_add = linear(
     "index_add", "x source | indices=None axis=0", result="alike",
-    x=lambda g: g, source=lambda g, indices, axis: take(g, indices, axis),
+    x=lambda g: g, source=lambda g, source, indices, axis: sum_to(take(g, indices, axis), source.shape),
 )  # fmt: skip
 index_copy = linear(
     "index_copy", "x source | indices=None axis=0", result="alike",
     default=lambda x, source, indices, axis: _written(x, _along(axis, indices), source),
     x=lambda g, indices, axis: index_fill(g, _along(axis, indices), 0),
-    source=lambda g, indices, axis: take(g, indices, axis),
+    source=lambda g, source, indices, axis: sum_to(take(g, indices, axis), source.shape),
 )  # fmt: skip
 
 # --- by an array that holds, for each of its own elements, an index along one axis --------------------------
