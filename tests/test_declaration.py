@@ -179,6 +179,7 @@ def test_a_wrong_name(name):
             max,
             "<built-in function max> does not tell its arguments, the inputs: write lambda x",
         ),
+        (np.exp, r"<ufunc 'exp'> does not tell its arguments, the inputs: write lambda x: exp\(x\)"),
         (lambda: 1, "the function has no input: an argument without default is one"),
         (lambda a=1: 1, "the function has no input"),
         (lambda *x: 1, "argument 'x' of '<lambda>' cannot be given by position"),

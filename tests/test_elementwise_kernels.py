@@ -229,6 +229,22 @@ def _seven(x):
             "compares in a chain, which C takes from the left",
         ),
         ({"source": "y = x && 2"}, ValueError, "takes a number for true or false, which gives 0 or 1 in C"),
+        (
+            {"source": "y = (float) x"},
+            ValueError,
+            r"casts by \(float\): all is of the dtype of the arrays: leave the cast out$",
+        ),
+        ({"source": "y = (double)(x + 1)"}, ValueError, r"casts by \(double\): .* leave the cast out$"),
+        (
+            {"source": "y = (int) x"},
+            ValueError,
+            r"casts by \(int\): .*, and write trunc\(…\) for the whole part$",
+        ),
+        (
+            {"numpy": np.exp},
+            TypeError,
+            r"<ufunc 'exp'> does not tell its arguments, the inputs: write lambda x: exp\(x\)",
+        ),
         ({"source": "y = float(x)"}, ValueError, r"converts by float\(…\), which is not C"),
         ({"source": "float int = x; y = int"}, ValueError, "calls a variable 'int', which is a word of C"),
         ({"source": "x = 3; y = x"}, ValueError, "the source writes to 'x': inputs are read only"),

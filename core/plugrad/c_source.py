@@ -78,6 +78,25 @@ _KEYWORDS = frozenset(
     )
 )
 
+#: What a cast may name in C.
+_TYPES = frozenset(
+    [
+        "float",
+        "double",
+        "half",
+        "int",
+        "uint",
+        "long",
+        "ulong",
+        "short",
+        "ushort",
+        "char",
+        "uchar",
+        "bool",
+        "size_t",
+        "unsigned",
+    ]
+)
 Token = tuple[str, str]  # its kind and text
 
 
@@ -90,6 +109,11 @@ def check(what: str, source: str, variables: tuple[str, ...]) -> list[Token]:
     known, assigned, statement = {*variables, "y"}, False, 0
     for i, (kind, text) in enumerate(tokens):
         before, after = ([*tokens, ("", "")][j][1] for j in (i - 1 if i else len(tokens), i + 1))
+        if (before, after) == ("(", ")") and text in _TYPES:
+            raise ValueError(
+                f"{what}: the source {source!r} casts by ({text}): all is of the dtype of the arrays: leave the cast out"
+                f"{', and write trunc(…) for the whole part' if text not in ('float', 'double', 'half') else ''}"
+            )
         if kind == "name" and text == "float":
             if after == "(":
                 raise ValueError(f"{what}: the source converts by float(…), which is not C: write 1.0 * …")

@@ -86,10 +86,13 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...]
 
     inputs, params = [], {}
     try:
+        if hasattr(function, "nin"):  # a ufunc, which has a signature, but no names for its inputs
+            raise ValueError
         arguments = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # NumPy's functions, for example
         raise TypeError(
-            f"op {name!r}: {function!r} does not tell its arguments, the inputs: write lambda x: f(x)"
+            f"op {name!r}: {function!r} does not tell its arguments, the inputs: write lambda x: "
+            f"{getattr(function, '__name__', 'f')}(x)"
         ) from None
     for argument in arguments:
         where = f"op {name!r}: argument {argument.name!r} of {getattr(function, '__name__', function)!r}"
