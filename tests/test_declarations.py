@@ -25,7 +25,7 @@ def forget() -> Iterator[None]:
 @pytest.mark.parametrize("signature", ["x y", "g", "x | y=1"])
 def test_the_names_of_a_formula_are_no_names_of_inputs(signature: str) -> None:
     with pytest.raises(
-        TypeError, match=r"'test::taken'.* in a formula 'g' is the output's cotangent and 'y' the output"
+        TypeError, match=r"'test::taken'.* in a formula, 'g' is the output's cotangent and 'y' the output"
     ):
         elementwise("test::taken", signature)
     assert "test::taken" not in OPS
