@@ -290,11 +290,11 @@ class Functions:
 
     exp = _of_floats("exp", of_complex.exp)
     exp2 = _of_floats("exp2")
-    expm1 = _of_floats("expm1")
+    expm1 = _of_floats("expm1", of_complex.expm1)
     log = _of_floats("log", of_complex.log)
     log2 = _of_floats("log2", lambda x: Functions.multiply(of_complex.log(x), 1 / math.log(2)))
     log10 = _of_floats("log10", lambda x: Functions.multiply(of_complex.log(x), 1 / math.log(10)))
-    log1p = _of_floats("log1p")
+    log1p = _of_floats("log1p", of_complex.log1p)
     sin = _of_floats("sin", of_complex.sin)
     cos = _of_floats("cos", of_complex.cos)
     tan = _of_floats("tan", of_complex.tan)
@@ -321,6 +321,13 @@ class Functions:
     def copysign(a: Any, b: Any) -> Any:
         return _call("copysign", *lifted(a, b))
 
+    @staticmethod
+    def nextafter(a: Any, b: Any) -> Any:
+        a, b = lifted(a, b)
+        if a.dtype not in (FLOAT32, FLOAT64):
+            raise TypeError(f"no neighbours of {a.dtype}, which is computed in float32")
+        return _call("nextafter", a, b)
+
     # --- parts and signs ----------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -340,7 +347,8 @@ class Functions:
         if x.dtype == BOOL:
             return x
         zero = const(0, x.dtype)
-        down = x if kind(x) == "u" else where(Expr("<", (x, zero), BOOL), -1, x)  # NaN stays
+        down = where(Expr("==", (x, zero), BOOL), 0, x) if kind(x) == "f" else x  # NaN stays, -0.0 does not
+        down = x if kind(x) == "u" else where(Expr("<", (x, zero), BOOL), -1, down)
         return where(Expr(">", (x, zero), BOOL), 1, down)
 
     sgn = sign

@@ -12,7 +12,7 @@ _PLAIN = (
     "add", "subtract", "multiply", "divide", "negative", "reciprocal", "square", "sqrt", "rsqrt", "hypot", "exp",
     "exp2", "expm1", "log", "log2", "log10", "log1p", "sigmoid", "sin", "cos", "tan", "asin", "acos", "atan",
     "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "floor", "ceil", "trunc", "round",
-    "sign", "copysign", "conj", "real", "imag", "complex", "sgn", "abs", "equal", "not_equal", "less",
+    "sign", "copysign", "nextafter", "conj", "real", "imag", "complex", "sgn", "abs", "equal", "not_equal", "less",
     "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logical_not", "isnan",
     "isinf", "isfinite", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift",
     "bitwise_right_shift", "maximum", "minimum", "clamp_min", "clamp_max", "clip",
@@ -32,6 +32,7 @@ class ElementwiseKernels:
     copy = elementwise(lambda x: x)
     zeros_like = elementwise(lambda x: 0)
     positive = elementwise(lambda x: x)
+    signbit = elementwise(lambda x: f.less(f.copysign(1, x) if x.dtype.kind == "f" else x, 0))
     _pow = elementwise(f.pow)
     _floor_divide = elementwise(f.floor_divide)
     _remainder = elementwise(f.remainder)

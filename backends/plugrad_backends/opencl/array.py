@@ -9,9 +9,10 @@ import numpy as np
 
 from . import layout
 from .layout import Signature, signature
+from .protocol import ArrayProtocol
 
 
-class Array:
+class Array(ArrayProtocol):
     """Elements of one dtype in a buffer: `sig` says how they lie, from `offset` on (counted in elements).
 
     A view shares the buffer of its `base`, which is None for an array that has memory of its own. Each device has a
@@ -57,7 +58,8 @@ class Array:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"Array({self.get()!r}, device={self.device.index})"
+        text = np.array2string(self.get(), separator=", ", prefix="Array(")
+        return f"Array({text}, dtype={self.dtype}, device='opencl:{self.device.index}')"
 
     # --- views and copies ---------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ def _binary(name: str) -> tuple[Any, Any]:
 for _op, _name in {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder",
     "pow": "pow", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
-    "rshift": "bitwise_right_shift", "matmul": "matmul",
+    "rshift": "bitwise_right_shift",
 }.items():  # fmt: skip
     _forward, _reflected = _binary(_name)
     setattr(Array, f"__{_op}__", _forward)

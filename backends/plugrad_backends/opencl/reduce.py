@@ -139,6 +139,8 @@ class Walk:
         )
         self.reduced, self.reduced_strides = _merged(shape, strides, inner)
         self.count = math.prod(self.reduced)
+        if not self.count:  # several axes of nothing are one
+            self.reduced, self.reduced_strides = (0,), [(0,) for _ in sigs]
         if self.count >= 2**31:
             raise DeviceError(
                 f"{reduce.name}: a reduction of {self.count:,} elements to one; the most are {2**31 - 1:,}: reduce in two steps"
