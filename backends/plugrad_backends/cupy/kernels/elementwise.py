@@ -78,7 +78,11 @@ class Elementwise:
         key: tuple[Any, ...] = (
             id(kernels),
             *[
-                (a.dtype, a.shape, a.strides) if type(a) is kind else type(a) if type(a) in _NUMBERS else a
+                (a.dtype, a.shape, a.strides)
+                if isinstance(a, kind)
+                else type(a)
+                if type(a) in _NUMBERS
+                else a
                 for a in args
             ],
         )
@@ -99,9 +103,10 @@ class Elementwise:
         if plan.plain is None:  # nothing to compute
             return out
         addresses = [o.data.ptr for o in outs]
-        given = [args[i].data.ptr if type(args[i]) is kind else args[i] for i in plan.takes]
+        given = [args[i].data.ptr if isinstance(args[i], kind) else args[i] for i in plan.takes]
         if plan.wide is not None and not any(
-            (a & 15) for a in (*addresses, *[g for g, i in zip(given, plan.takes) if type(args[i]) is kind])
+            (a & 15)
+            for a in (*addresses, *[g for g, i in zip(given, plan.takes) if isinstance(args[i], kind)])
         ):
             plan.wide(plan.grids[0], (THREADS, 1), *addresses, *given, *plan.tail)
         else:
@@ -136,7 +141,7 @@ class Elementwise:
 
     def _plan(self, kernels: Kernels, args: Sequence[Any], outs: Any) -> Plan:
         kind = self.array_type
-        arrays = [i for i, a in enumerate(args) if type(a) is kind]
+        arrays = [i for i, a in enumerate(args) if isinstance(a, kind)]
         if not arrays and outs is None:
             raise TypeError(f"{self.name}: needs an array among its operands")
         results, takes, types = self._traced(args, outs)
@@ -175,13 +180,13 @@ class Elementwise:
     def _traced(self, args: Sequence[Any], outs: Any) -> tuple[list[Any], list[int], dict[int, Any]]:
         """The results as expressions; which operands are handed over, arrays first; the dtypes of numbers among them."""
         kind = self.array_type
-        found = [a.dtype for i, a in enumerate(args) if type(a) is kind and i not in self.free]
-        found = found or [a.dtype for a in args if type(a) is kind] or [outs[0].dtype]
+        found = [a.dtype for i, a in enumerate(args) if isinstance(a, kind) and i not in self.free]
+        found = found or [a.dtype for a in args if isinstance(a, kind)] or [outs[0].dtype]
         common = np.result_type(*found) if len({*found}) > 1 else found[0]
         variables: list[Any] = []
         types: dict[int, Any] = {}
         for i, a in enumerate(args):
-            if type(a) is kind:
+            if isinstance(a, kind):
                 x = var(f"x{i}", a.dtype)
                 variables.append(cast(x, common) if i not in self.free and a.dtype != common else x)
             elif type(a) in _NUMBERS:
@@ -206,7 +211,7 @@ class Elementwise:
         if outs is not None:
             results = [cast(r, o.dtype) for r, o in zip(results, outs)]
         read = {x.args[0].split("_")[0] for x in _walk(results) if x.op == "var"}
-        order = [i for i, a in enumerate(args) if f"x{i}" in read and type(a) is kind]
+        order = [i for i, a in enumerate(args) if f"x{i}" in read and isinstance(a, kind)]
         return list(results), [*order, *[i for i in types if f"x{i}" in read]], types
 
 
@@ -399,7 +404,7 @@ def _unclashed(args: Sequence[Any], outs: Sequence[Any], kind: Any) -> tuple[Any
         (low, high), (begin, end) = _span(a), _span(o)
         return not same and low < end and begin < high
 
-    return tuple(a.copy() if type(a) is kind and any(clash(a, o) for o in outs) else a for a in args)
+    return tuple(a.copy() if isinstance(a, kind) and any(clash(a, o) for o in outs) else a for a in args)
 
 
 def _span(a: Any) -> tuple[int, int]:

@@ -1,0 +1,275 @@
+"""The members of the CUDA backend that are kernels of plugrad's own, on real arrays of CuPy's over the host's memory, run on
+the CPU, against the members of the NumPy backend.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+cupy = pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda13x")
+
+from plugrad import dtypes
+from plugrad.backend import for_device
+from plugrad.op import OPS
+from plugrad_backends.cupy.kernels import members
+from plugrad_backends.cupy.kernels.launch import Kernels
+
+from .cupy_on_host import empty, on_host, to_numpy
+from .fake_cublas import FakeCublas
+from .host import HostDriver
+
+
+class Refused(Exception):
+    """A member was left to CuPy."""
+
+
+def refuse(name: str) -> Any:
+    def member(*args: Any) -> Any:
+        raise Refused(name)
+
+    return member
+
+
+class Others:
+    """Instead of CuPy's members: nothing but what needs no kernel."""
+
+    def _raw(self, dtype: Any) -> Any:
+        return dtype.numpy
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse(name)
+
+
+@pytest.fixture
+def own(driver: HostDriver) -> Any:
+    kernels, blas = Kernels(driver), FakeCublas()
+    device = SimpleNamespace(
+        kernels=lambda: kernels, blas=lambda: blas, empty=empty, array_type=cupy.ndarray,
+        argsort=lambda x: on_host(np.argsort(to_numpy(x), kind="stable")),
+    )  # fmt: skip
+    return members.All(device, Others())
+
+
+CPU: Any = for_device("cpu")
+
+
+def raw(value: Any) -> Any:
+    return on_host(value) if isinstance(value, np.ndarray) else value
+
+
+def check(own: Any, name: str, *args: Any, rtol: float = 1e-6) -> None:
+    """A member against NumPy's of the same name; the arguments are not written to, results are dense and new."""
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    given = [raw(a) for a in args]
+    found = getattr(own, name)(*given)
+    expected = np.asarray(getattr(CPU, name)(*args))
+    assert type(found) is cupy.ndarray and found.flags.c_contiguous
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape), name
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+    for a, b in zip(args, before):
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b)
+
+
+def numbers(shape: Any, dtype: str = "float64", seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if dtype[0] == "i":
+        return np.asarray(rng.integers(-9, 9, shape)).astype(dtype)
+    x = rng.standard_normal(shape)
+    return np.asarray(x + 1j * rng.standard_normal(shape) if dtype[0] == "c" else x).astype(dtype, copy=False)
+
+
+def layouts(dtype: str = "float64") -> list[np.ndarray]:
+    x = numbers((3, 4, 5), dtype)
+    return [
+        x,
+        x.transpose(2, 0, 1),
+        x[:, ::2, ::-1],
+        numbers((), dtype),
+        numbers((7,), dtype)[1:],
+        numbers((2, 0, 3), dtype),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "any", "all", "count_nonzero"])
+def test_reductions_over_axes(own: Any, name: str, dtype: str) -> None:
+    if (name == "mean" and dtype[0] not in "fc") or (name in ("max", "min") and dtype[0] == "c"):
+        return
+    for x in layouts(dtype):
+        for axis in [(), (0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)]:
+            if not all(a < x.ndim for a in axis) or (name in ("max", "min", "mean") and 0 in x.shape):
+                continue
+            if name not in ("sum", "any", "all", "count_nonzero") and not axis:
+                continue
+            for keepdims in (False, True):
+                check(own, name, x, axis, keepdims, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32"])
+def test_other_reductions(own: Any, dtype: str) -> None:
+    for x in layouts(dtype):
+        for name in ("sum_all", "prod_all", *(("max_all", "min_all") if x.size else ())):
+            check(own, name, x, rtol=1e-5)
+        for axis in range(x.ndim) if x.size else ():
+            for name in ("argmax", "argmin", "prod"):
+                check(own, name, x, axis, True, rtol=1e-4)
+        if x.size:
+            check(own, "argmax", x, None, False)
+    with pytest.raises(Refused):  # of nothing there is no greatest element: CuPy says so
+        own.max(raw(numbers((2, 0))), (1,), False)
+
+
+def test_rows(own: Any) -> None:
+    for x in layouts("float32")[:5]:
+        for axis in [(-1,), (0,), (0, 1), (1,)]:
+            if all(-x.ndim <= a < x.ndim for a in axis):
+                axis = tuple(a % x.ndim for a in axis)
+                check(own, "softmax", x, axis, rtol=1e-5)
+                check(own, "log_softmax", x, axis, rtol=1e-5)
+    x = numbers((6, 4, 5), "float32")
+    for axis in [(2,), (1, 2)]:
+        shape = tuple(x.shape[a] for a in axis)
+        check(own, "layer_norm", x, axis, 1e-5, rtol=1e-5)
+        check(own, "layer_norm", x.transpose(1, 0, 2).copy().transpose(1, 0, 2), axis, 1e-5, rtol=1e-5)
+        check(
+            own,
+            "layer_norm_affine",
+            x,
+            numbers(shape, "float32", 1),
+            numbers(shape, "float32", 2),
+            axis,
+            1e-5,
+            rtol=1e-4,
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_products(own: Any, dtype: str) -> None:
+    a, b = numbers((2, 3, 4), dtype), numbers((2, 4, 5), dtype, 1)
+    for x, y in [
+        (a, b),
+        (a[0], b),
+        (a, b[0]),
+        (a[0], b[0]),
+        (b.swapaxes(1, 2), a.swapaxes(1, 2)),
+        (a[:, :, ::2], b[:, ::2]),
+    ]:
+        check(own, "matmul", x, y, rtol=1e-4)
+    check(own, "mv", a[0], b[0, :, 0], rtol=1e-4)
+    check(own, "vm", a[0, 0], b[0], rtol=1e-4)
+    check(own, "dot", a[0, 0], b[0, :, 1], rtol=1e-4)
+    check(own, "matmul", a[:, :, :0], b[:, :0], rtol=1e-4)
+    with pytest.raises(Refused, match="matmul"):
+        own.matmul(raw(numbers((2, 2), "int64")), raw(numbers((2, 2), "int64")))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int16", "float32", "complex128"])
+def test_indices(own: Any, dtype: str) -> None:
+    x = numbers((4, 5, 6), dtype)
+    for source in (x, x.transpose(1, 2, 0).copy().transpose(2, 0, 1)):
+        for axis in range(3):
+            indices = np.random.default_rng(axis).integers(0, x.shape[axis], 7)
+            check(own, "take", source, indices, axis)
+            shape = list(x.shape)
+            shape[axis] = 3
+            each = np.random.default_rng(axis).integers(0, x.shape[axis], shape)
+            check(own, "gather", source, each, axis)
+            check(own, "gather", source, each[:2, :3, :2], axis)
+            if dtype[0] in "if":
+                source_shape = (*x.shape[:axis], 7, *x.shape[axis + 1 :])
+                check(own, "index_add", x, numbers(source_shape, dtype, 1), indices, axis, rtol=1e-4)
+
+
+def test_embeddings(own: Any) -> None:
+    table, rng = numbers((50, 8), "float32"), np.random.default_rng(0)
+    for n in (7, 900):  # an owner for each place, and sorted
+        indices = rng.integers(0, 50, (n, 2))
+        check(own, "embedding", table, indices, None)
+        for padding in (None, 3):
+            check(own, "embedding_backward", numbers((n, 2, 8), "float32"), indices, padding, 50, rtol=1e-4)
+
+
+WHERE = [
+    ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    ((3, 2), (1, 2), ((1, 1), (1, 0)), (1, 1)),
+    ((2, 2), (2, 1), ((0, 1), (0, 0)), (2, 1)),
+]
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_pools(own: Any, where: Any) -> None:
+    x = numbers((2, 3, 7, 6), "float32")
+    y = CPU.max_pool2d(x, *where)
+    which = CPU.argmax_pool2d(x, *where)
+    g = numbers(y.shape, "float32", 1)
+    check(own, "max_pool2d", x, *where)
+    check(own, "argmax_pool2d", x, *where)
+    check(own, "take_pooled", x, which, *where)
+    check(own, "embed_pooled", g, which, x.shape[-2:], *where)
+    for options in ((True, None), (False, None), (True, 3)):
+        y = CPU.avg_pool2d(x, *where[:3], *options)
+        check(own, "avg_pool2d", x, *where[:3], *options)
+        check(own, "avg_unpool2d", y, x.shape[-2:], *where[:3], *options)
+
+
+@pytest.mark.parametrize("where", [*((s, p, d) for _, s, p, d in WHERE)])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 2)])
+def test_convolutions(own: Any, where: Any, groups: int, kernel: Any, monkeypatch: Any) -> None:
+    x, weight = numbers((3, 4, 8, 7)), numbers((6, 4 // groups, *kernel), seed=1)
+    y = CPU.convolution(x, weight, *where, groups)
+    check(own, "convolution", x, weight, *where, groups)
+    check(own, "convolution_transposed", y, weight, x.shape[2:], *where, groups)
+    check(own, "convolution_weight", x, y, kernel, *where, groups, rtol=1e-5)
+    monkeypatch.setattr("plugrad_backends.cupy.kernels.images.COLUMNS", 1)  # one image at a time
+    check(own, "convolution_transposed", y, weight, x.shape[2:], *where, groups)
+    with pytest.raises(Refused, match="concat"):
+        own.convolution(raw(x), raw(weight), *where, groups)
+
+
+def test_elementwise_members(own: Any) -> None:
+    a, b = numbers((3, 4)), numbers((4,), seed=1)
+    for name in ("add", "multiply", "maximum", "less", "atan2"):
+        check(own, name, a, b)
+    for exponent in (1, 2, 3, 0.5, -1, 4, 2.5):
+        check(own, "pow", np.abs(a), exponent)
+    check(own, "pow", numbers((5,), "int64"), 3)
+    check(own, "where", a > 0, a, b)
+    check(own, "round", a, 2)
+    check(own, "astype", a, dtypes.int32)
+    check(own, "astype", a.T, dtypes.float16)
+    check(own, "clip", a, None, 0.5)
+    assert to_numpy(own.zeros_like(raw(a))).tolist() == np.zeros((3, 4)).tolist()
+    np.testing.assert_array_equal(to_numpy(own.dense(raw(a.T))), a.T)
+    chain = own.fused("chain", lambda x, y: OPS["sin"](x) * y - y, 2)
+    np.testing.assert_allclose(to_numpy(chain(raw(a), raw(b))), np.sin(a) * b - b)
+
+
+def test_installing_keeps_what_was_there(own: Any) -> None:
+    class Backend:
+        xp = cupy
+
+        def matmul(self, a: Any, b: Any) -> str:
+            return "CuPy's"
+
+        reshape = staticmethod(lambda x, shape: x.reshape(shape))
+
+    backend: Any = Backend()
+    members.install(backend, own.device)
+    assert backend.matmul(raw(numbers((2, 2), "int64")), raw(numbers((2, 2), "int64"))) == "CuPy's"
+    np.testing.assert_allclose(to_numpy(backend.exp(raw(np.ones(3)))), np.exp(np.ones(3)))
+    assert backend.reshape is Backend.reshape
+    names = set(vars(backend))
+    assert {"softmax", "convolution", "fused", "sum", "copy"} <= names and not names & {
+        "dense",
+        "device",
+        "others",
+    }
