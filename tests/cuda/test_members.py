@@ -50,7 +50,7 @@ def own(driver: HostDriver) -> Any:
     kernels, blas = Kernels(driver), FakeCublas()
     device = SimpleNamespace(
         kernels=lambda: kernels, blas=lambda: blas, empty=empty, array_type=cupy.ndarray,
-        argsort=lambda x: on_host(np.argsort(to_numpy(x), kind="stable")),
+        argsort=lambda x: on_host(np.argsort(to_numpy(x), kind="stable")), truth=lambda x: bool(to_numpy(x)),
     )  # fmt: skip
     return members.All(device, Others())
 
@@ -273,3 +273,39 @@ def test_installing_keeps_what_was_there(own: Any) -> None:
         "device",
         "others",
     }
+
+
+def test_random_numbers_are_those_of_the_cpu(own: Any) -> None:
+    ours, theirs = own.stream("philox", 7), CPU.stream("philox", 7)
+    assert own.stream("mt19937", 7) is None
+    draws: list[Any] = [
+        lambda s: s.uniform((3, 5)), lambda s: s.uniform((7,), np.float16, -1, 3), lambda s: s.uniform((2,), np.complex64),
+        lambda s: s.randint(-3, 9, (5,)), lambda s: s.randint(0, 2, (9,), np.bool_), lambda s: s.randint(0, 5, (3,), np.uint8),
+        lambda s: s.bernoulli(0.25, (4, 4)), lambda s: s.permutation(11), lambda s: s.uniform((0, 3)),
+    ]  # fmt: skip
+    for draw in draws:
+        found, expected = draw(ours), draw(theirs)
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        np.testing.assert_array_equal(to_numpy(found), expected)
+        assert ours.offset == theirs.offset
+    for dtype in (np.float32, np.float64, np.complex128):
+        np.testing.assert_allclose(
+            to_numpy(ours.normal((33,), dtype, 1.0, 0.5)), theirs.normal((33,), dtype, 1.0, 0.5), rtol=1e-5
+        )
+    p = numbers((6,), "float64") ** 2 % 1
+    np.testing.assert_array_equal(to_numpy(ours.bernoulli(raw(p), (2, 6))), theirs.bernoulli(p, (2, 6)))
+    for ask in (
+        lambda s: s.bernoulli(1.5, (2,)),
+        lambda s: s.bernoulli(raw(p + 9), (6,)),
+        lambda s: s.normal(3, std=-1),
+    ):
+        with pytest.raises(RuntimeError, match=r"must be"):
+            ask(ours)
+
+
+def test_results_are_written_where_they_are_wanted(own: Any) -> None:
+    y = np.zeros((3, 4))
+    target = on_host(y)[:, 1:3]
+    assert own.writer(own.exp)(raw(np.ones((3, 2))), target) is target
+    np.testing.assert_allclose(y[:, 1:3], np.e)
+    assert not y[:, 0].any() and not y[:, 3].any()

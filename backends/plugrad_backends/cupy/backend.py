@@ -21,6 +21,7 @@ from . import detect, elementwise, memory, sync
 from .devices import array_type, describe, on
 from .elementwise import ElementwiseKernels
 from .index import IndexKernels
+from .kernels import members
 from .linalg import LinalgKernels
 from .ranges import Ranges
 from .reduce import ReduceKernels
@@ -55,6 +56,8 @@ class CuPyBackend(
         for op, name in elementwise.ALIKE.items():
             setattr(self, op, getattr(self.xp, name))
         memory.install(self.xp)
+        if self.xp is cupy:
+            members.install(self)
         self.ranges = Ranges(self.xp)
         #: What `plugrad.cuda` asks.
         self.runtime = Runtime(self.xp)
@@ -84,6 +87,9 @@ class CuPyBackend(
         for name in {*OPS, *_ON_DEVICE}:
             if defines(self, name):
                 setattr(self, name, on(self.xp, base, index, getattr(self, name)))
+        if defines(self, "fused"):
+            fused = self.fused
+            self.fused = lambda *asked: on(self.xp, base, index, fused(*asked))  # type: ignore[method-assign]
 
     def _raw(self, dt: dtypes.dtype) -> Any:
         if dt not in self.dtypes:

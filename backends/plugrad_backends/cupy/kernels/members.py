@@ -18,6 +18,7 @@ from plugrad import dtypes
 
 from ...expressions import Functions as f
 from ...expressions.statements import function_of
+from .. import sync
 from . import gemm, rows
 from . import index as indexing
 from . import reduce as reductions
@@ -25,6 +26,7 @@ from .elementwise import Elementwise
 from .images import Images
 from .launch import CudaDriver, Kernels
 from .source import FLOATS, NUMBERS
+from .stream import PhiloxStream
 
 __all__ = ["Device", "Members", "install"]
 
@@ -61,6 +63,11 @@ class Device:
     def argsort(self, indices: Any) -> Any:
         """What sorts indices, stably; int64."""
         return self._sort(indices, kind="stable")
+
+    def truth(self, x: Any) -> bool:
+        """The value of an array of one bool; the host waits for it."""
+        sync.note("a check of probabilities")
+        return bool(x.get())
 
     def blas(self) -> Any:
         """cuBLAS on the current GPU."""
@@ -101,6 +108,16 @@ class Members:
     def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Elementwise:
         """The kernel of an operator that is declared by C statements."""
         return self._elementwise(name, function_of(name, source, (*inputs, *params)))
+
+    def writer(self, kernel: Any) -> Any:
+        """The kernel with one more argument, the array to write into: where it is ours, it needs no copy."""
+        if isinstance(kernel, Elementwise):
+            return lambda *args: kernel(*args[:-1], out=args[-1])
+        return self.others.writer(kernel)
+
+    def stream(self, algorithm: str, seed: int) -> PhiloxStream | None:
+        """Random numbers that are drawn on the GPU."""
+        return PhiloxStream(self, seed) if algorithm == "philox" else None
 
     def pow(self, a: Any, b: Any) -> Any:
         """Powers by small whole numbers are products."""
