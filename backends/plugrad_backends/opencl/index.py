@@ -54,6 +54,22 @@ class Walk:
         return [*self.extents, self.n, self.step, *self.x_steps, *self.index_steps]
 
 
+class Launch:
+    """A gather or a scatter but the memory of its arrays; called with those it runs. With no kernel nothing is to do."""
+
+    __slots__ = ("group", "items", "kernel", "tail")
+
+    def __init__(self, kernel: Any = None, items: int = 0, group: int = 1, tail: Any = ()) -> None:
+        self.kernel, self.items, self.group, self.tail = kernel, items, (group,), tail
+
+    def __call__(self, x: Any, index: Any, other: Any) -> None:
+        if self.kernel is not None:
+            x.device.launch(
+                self.kernel, self.items, self.group, x.buffer, x.offset, index.buffer, index.offset, other.buffer,
+                other.offset, *self.tail,
+            )  # fmt: skip
+
+
 class _Element:
     """How elements are moved or added: C text for one, and where there are vectors for those."""
 
@@ -111,32 +127,28 @@ _INDEX = "__global const long *index, const long index_offset"
 # --- gather -----------------------------------------------------------------------------------------------------------
 
 
-def gather(walk: Walk, out: Any) -> None:
-    """Write the elements that a walk names into the dense array `out`."""
-    device = out.device
+def gather(walk: Walk) -> Launch:
+    """What writes the elements that a walk names into a dense array: called with `walk.x`, `walk.index` and that."""
+    device, dtype = walk.x.device, walk.x.dtype
     outer, m, inner = walk.extents
     size = outer * m * inner
     if not size:
-        return
+        return Launch()
     if inner == 1:  # the places as inner elements: fewer rows
         (io, it, _), (xo, _) = walk.index_steps, walk.x_steps
         walk.extents, walk.index_steps, walk.x_steps = (outer, 1, m), (io, 0, it), (xo, 0)
         outer, m, inner = walk.extents
     rows = device.is_cpu and walk.x_steps[1] == 1 and walk.index_steps[2] == 0 and inner > 1
-    key = ("gather", out.dtype.itemsize, rows)
-    kernel = device.kernel(key, lambda: _gather_source(device, out.dtype, rows))
-    x, index = walk.x, walk.index
-    given = [x.buffer, x.offset, index.buffer, index.offset, out.buffer, out.offset, *walk.args()]
+    kernel = device.kernel(("gather", dtype.itemsize, rows), lambda: _gather_source(device, dtype, rows))
     if not device.is_cpu:
-        device.launch(kernel, size, (GROUP,), *given)
-        return
+        return Launch(kernel, size, GROUP, walk.args())
     items = max(1, min(8 * device.units, size // GRAIN))
     pieces = 1 if outer * m >= items else -(-items // (outer * m))
     piece = _up(-(-inner // pieces), 16)
     pieces = -(-inner // piece)
     tiles = outer * m * pieces
     each = -(-tiles // min(items, tiles))
-    device.launch(kernel, -(-tiles // each), (1,), *given, pieces, piece, tiles, each)
+    return Launch(kernel, -(-tiles // each), 1, [*walk.args(), pieces, piece, tiles, each])
 
 
 def _gather_source(device: Any, dtype: Any, rows: bool) -> tuple[str, list[Any]]:
@@ -186,18 +198,16 @@ def _types(parameters: list[str]) -> list[Any]:
 # --- scatter ----------------------------------------------------------------------------------------------------------
 
 
-def scatter(
-    walk: Walk, values: Any, value_steps: tuple[int, int, int], reach: tuple[int, int], adds: bool
-) -> None:
-    """Write `values` into the elements of `walk.x` that the walk names, or add them to those.
+def scatter(walk: Walk, value_steps: tuple[int, int, int], reach: tuple[int, int], adds: bool) -> Launch:
+    """What writes values into the elements that a walk names, or adds them: called with `walk.x`, `walk.index` and those.
 
     Indices, negative ones made positive, are within `reach`: from its first up to before its last.
     """
-    x, index, device = walk.x, walk.index, walk.x.device
+    x, device = walk.x, walk.x.device
     outer, m, inner = walk.extents
     low, high = reach
     if not outer * m * inner:
-        return
+        return Launch()
     rows = walk.index_steps[2] == 0 and (walk.x_steps[1], value_steps[2]) == (1, 1)
     form = EACH if not device.is_cpu else SINGLE if inner == 1 else ROWS if rows else EACH
     kind = x.dtype if adds else x.dtype.itemsize
@@ -218,10 +228,8 @@ def scatter(
         blocks = -(-inner // block)
     items = outer * ranges * blocks
     span = -(-(high - low) // ranges)
-    given = [x.buffer, x.offset, index.buffer, index.offset, values.buffer, values.offset, *walk.args()]
-    device.launch(
-        kernel, items, (1 if device.is_cpu else GROUP,), *given, *value_steps, low, high, span, ranges, blocks, block
-    )  # fmt: skip
+    tail = [*walk.args(), *value_steps, low, high, span, ranges, blocks, block]
+    return Launch(kernel, items, 1 if device.is_cpu else GROUP, tail)
 
 
 def _scatter_source(device: Any, dtype: Any, adds: bool, form: str) -> tuple[str, list[Any]]:
@@ -354,4 +362,4 @@ def _true_source(device: Any, name: str) -> tuple[str, list[Any]]:
     return _kernel(name, 1 if device.is_cpu else GROUP, parameters, body), _types(parameters)
 
 
-__all__ = ["Walk", "gather", "in_range", "scatter", "true_places"]
+__all__ = ["Launch", "Walk", "gather", "in_range", "scatter", "true_places"]
