@@ -64,6 +64,11 @@ def for_device(device_type: str, index: int | str | None = None) -> Backend:
         return _by_device.setdefault((device_type, index), _by_device[device_type, found])
 
 
+def is_used(device_type: str) -> bool:
+    """Whether a device of a type has been used in this process."""
+    return any(kind == device_type for kind, _ in _by_device)
+
+
 def make_current(backend: Backend) -> None:
     """Let the name of its device type alone stand for the device of `backend` from here on."""
     _by_device[backend.device_type, None] = backend

@@ -347,6 +347,22 @@ class Backend:
         """A copy on this device of `raw`, an array of `source`, another instance of this class; by way of the host."""
         return self.from_numpy(source.to_numpy(raw))
 
+    def send(self, array: Any) -> Any:
+        """`from_numpy`, without waiting; nobody writes into `array` before the device was waited for."""
+        return self.from_numpy(array)
+
+    def fetch(self, raw: Any) -> Any:
+        """`to_numpy`, without waiting: the values, in memory of their own, are there when the device was waited for."""
+        return np.array(self.to_numpy(raw))
+
+    def pinned(self, array: Any) -> Any:
+        """A copy of a NumPy array in page-locked memory of the host, from which the device reads by itself."""
+        raise DeviceError(f"pin_memory: device {self.device_type!r} has no page-locked memory")
+
+    def is_pinned(self, array: Any) -> bool:
+        """Whether a NumPy array is in such memory."""
+        return False
+
     def asarray(self, value: Any) -> Any:
         """A raw array for a kernel's result: `value` itself, or an array of the library's scalar."""
         return value

@@ -372,8 +372,17 @@ class Array(real.ndarray):
         launch(np.copyto, host(self), _cast(host(value), self.dtype), casting="unsafe")
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
-        waits("get")
-        return np.array(host(self), order="C")
+        if blocking:
+            waits("get")
+        if out is None:
+            return np.array(host(self), order="C")
+        out[...] = host(self)
+        return out
+
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        if stream is None:
+            waits("set")
+        host(self)[...] = arr
 
     def any(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         return DOUBLE.any(self, axis=axis, keepdims=keepdims)
@@ -737,4 +746,20 @@ _MADE: dict[str, Any] = {
     "matmul": Function("matmul", real.matmul, _matmul),
 }  # fmt: skip
 DOUBLE = Namespace("double", real, _MADE)
-DOUBLEX = types.SimpleNamespace(errstate=_errstate, real=cupyx)
+
+
+class PinnedMemoryPointer:
+    """Page-locked memory, as NumPy sees it."""
+
+    def __init__(self, size: int) -> None:
+        self._buffer = np.zeros(max(size, 1), np.uint8)
+        self.__array_interface__ = self._buffer.__array_interface__
+
+
+def _empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    return np.asarray(PinnedMemoryPointer(size))[:size].view(dtype).reshape(shape)
+
+
+DOUBLEX = types.SimpleNamespace(empty_pinned=_empty_pinned, errstate=_errstate, real=cupyx)

@@ -31,7 +31,8 @@ from .sort import SortKernels
 
 #: Members beside the kernels that allocate, or look at a device.
 _ON_DEVICE = (
-    *REQUIRED, "full", "zeros", "copy", "alias", "lend", "rebase", "check_range", "from_dlpack", "from_interface", "receive",
+    *REQUIRED, "full", "zeros", "copy", "alias", "lend", "rebase", "check_range", "from_dlpack",
+    "from_interface", "receive", "send", "fetch",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ class CuPyBackend(
         if self.xp is cupy:
             members.install(self)
         self.ranges = Ranges(self.xp)
+        self._in_flight = memory.InFlight()
         #: What `plugrad.cuda` asks.
         self.runtime = Runtime(self.xp)
         if self.runtime.device_count() > 1:
@@ -113,6 +115,30 @@ class CuPyBackend(
         host = raw.get()
         self._raise_found()
         return host
+
+    def send(self, array: np.ndarray) -> Any:
+        if not (self.is_pinned(array) and array.flags.c_contiguous):
+            return self.from_numpy(array)
+        raw, stream = self.xp.empty(array.shape, array.dtype), self.xp.cuda.get_current_stream()
+        raw.set(array, stream=stream)
+        self._in_flight.add(stream, array)
+        return raw
+
+    def fetch(self, raw: Any) -> np.ndarray:
+        if not raw.size:
+            return self.to_numpy(raw)
+        array, stream = self.xpx.empty_pinned(raw.shape, raw.dtype), self.xp.cuda.get_current_stream()
+        raw.get(stream=stream, out=array, blocking=False)
+        self._in_flight.add(stream, array)
+        return array
+
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        found = self.xpx.empty_pinned(array.shape, array.dtype)
+        found[...] = array
+        return found
+
+    def is_pinned(self, array: np.ndarray) -> bool:
+        return memory.is_pinned(array)
 
     def empty(self, shape: tuple[int, ...], dtype: dtypes.dtype) -> Any:
         return self.xp.empty(shape, self._raw(dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -135,3 +136,24 @@ def holders(raw: Any) -> int:
 def alone(xp: Any) -> int:
     """What `holders` says where nobody else has the memory: measured, interpreters differ."""
     return holders(xp.empty((1,), np.float32))
+
+
+def is_pinned(array: Any) -> bool:
+    """Whether a NumPy array is over page-locked memory that CuPy allocated."""
+    owner = array
+    while isinstance(owner, (np.ndarray, memoryview)):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    return type(owner).__name__ == "PinnedMemoryPointer"
+
+
+class InFlight:
+    """Arrays of the host that a copy is under way to or from: they must not go before it is done."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Any, Any]] = deque()
+
+    def add(self, stream: Any, array: Any) -> None:
+        """Keep an array until what is in a stream by now is done; let go of those whose copies are."""
+        while self._kept and self._kept[0][0].done:
+            self._kept.popleft()
+        self._kept.append((stream.record(), array))

@@ -57,7 +57,7 @@ def device_count() -> int:
 
 def is_initialized() -> bool:
     """Whether the backend has been loaded, and the driver started, in this process."""
-    return any(kind == "cuda" for kind, _ in backends._by_device)
+    return backends.is_used("cuda")
 
 
 def init() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+from .. import backend as backends
 from .. import creation, dtypes, levels, ops, storage
+from ..backend import for_device
 from ..device import device as Device
 from ..dtypes import dtype as Dtype
 from ..errors import DeviceError
-from ..graph import Variable
+from ..graph import Variable, wrap
 
 
 class Conversion(Variable):
@@ -41,19 +43,23 @@ class Conversion(Variable):
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """This tensor with another dtype, on another device, or like another tensor: `to(torch.float64)`,
         `to("cuda:0", torch.float32)`, `to(other)`. Itself if it is so already and `copy` is not asked for.
+
+        With `non_blocking` nobody waits for a copy between host and device: what came to the host is there after
+        `synchronize()`, and what is sent from page-locked memory must not be changed before.
         """
+        later = bool(kwargs.pop("non_blocking", False))
         place, dt, copy = _destination(args, kwargs)
         result = self
         if (
             place is not None and place != self.device and dt not in self._backend.dtypes
         ):  # it may be known there
-            result, place = move(result, place), None
+            result, place = move(result, place, later), None
         if dt is not None and dt is not self.dtype:
             if dt not in result._backend.dtypes:
                 raise DeviceError(f"device {str(result.device)!r} has no {dt.name}: convert to another dtype")
             result = ops.astype_.call(result if dt.category >= dtypes.FLOAT else result.detach(), dt)
         if place is not None and place != self.device:
-            result = move(result, place)
+            result = move(result, place, later)
         return self.clone() if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
@@ -125,15 +131,24 @@ class Conversion(Variable):
         """This tensor on the CPU."""
         return self.to("cpu")
 
-    def cuda(self, device: Any = None) -> Any:
+    def cuda(self, device: Any = None, non_blocking: builtins.bool = False) -> Any:
         """This tensor on a CUDA device."""
-        return self.to(
-            "cuda"
-            if device is None
-            else Device("cuda", device)
-            if isinstance(device, builtins.int)
-            else device
-        )
+        if device is None or isinstance(device, builtins.int):
+            device = Device("cuda", device)
+        return self.to(device, non_blocking=non_blocking)
+
+    def pin_memory(self) -> Any:
+        """A copy in page-locked memory of the host, which a GPU reads while the host goes on; a tensor on the CPU only."""
+        if not self.is_cpu:
+            raise RuntimeError(f"cannot pin a tensor on {self.device}: only dense CPU tensors can be pinned")
+        if self.requires_grad:
+            raise RuntimeError("pin_memory: the tensor requires grad: pin .detach() instead")
+        cuda: Any = for_device("cuda")
+        return wrap(cuda.pinned(self._host()))
+
+    def is_pinned(self) -> builtins.bool:
+        """Whether this is in page-locked memory."""
+        return self.is_cpu and backends.is_used("cuda") and for_device("cuda").is_pinned(self._raw)
 
     def new_tensor(
         self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
@@ -181,7 +196,6 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device 
     """The device, dtype and `copy` of the many ways to call `to`."""
     place, dt, copy = kwargs.pop("device", None), kwargs.pop("dtype", None), kwargs.pop("copy", False)
     other = kwargs.pop("other", None)
-    kwargs.pop("non_blocking", None)
     kwargs.pop("memory_format", None)
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument {next(iter(kwargs))!r}")
@@ -199,9 +213,9 @@ def _destination(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Device 
     return (None if place is None else Device(place).resolved()), dtypes.asked(dt), copy
 
 
-def move(tensor: Any, place: Device) -> Any:
+def move(tensor: Any, place: Device, non_blocking: bool = False) -> Any:
     """`tensor` on another device."""
-    return ops.to_device.call(tensor, str(place), str(tensor.device))
+    return ops.to_device.call(tensor, str(place), str(tensor.device), non_blocking)
 
 
 def _type_names() -> dict[Dtype, str]:

@@ -132,7 +132,7 @@ astype_ = linear(
 )
 
 
-def _to_device(x: Any, target: str | None, source: str | None) -> Any:
+def _to_device(x: Any, target: str | None, source: str | None, non_blocking: bool) -> Any:
     here = backend_of(x)
     backend = here if target is None else Device(target).backend
     dt = of(x.dtype)
@@ -140,14 +140,19 @@ def _to_device(x: Any, target: str | None, source: str | None) -> Any:
         raise DeviceError(f"to({target!r}): the device has no {dt.name}: convert to another dtype first")
     if type(backend) is type(here) and backend is not here:
         return backend.receive(x, here)
+    if non_blocking and here.device_type == "cpu":
+        return backend.send(here.to_numpy(x))
+    if non_blocking and backend.device_type == "cpu":
+        return backend.from_numpy(here.fetch(x))
     y = backend.from_numpy(here.to_numpy(x))
     return backend.copy(y) if backend.device_type == "cpu" else y  # NumPy's own memory would be shared
 
 
-#: The same elements on another device, by way of the host; None stands for the device where they are.
+#: The same elements on another device, by way of the host; None stands for the device where they are. With `non_blocking`
+#: the values may be on their way; gradients wait.
 to_device = linear(
-    "to_device", "x | target=None source=None", node="ToCopyBackward0", default=_to_device,
-    x=lambda g, target, source: to_device(g, source, target),
+    "to_device", "x | target=None source=None non_blocking=False", node="ToCopyBackward0", default=_to_device,
+    x=lambda g, target, source: to_device(g, source, target, False),
 )  # fmt: skip
 #: The same bytes as another dtype.
 bitcast = operator("bitcast", "x | dtype=None", view=True)
