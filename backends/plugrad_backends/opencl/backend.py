@@ -19,6 +19,7 @@ from .device import Device
 from .elementwise import Elementwise
 from .indexing import IndexKernels
 from .matmul import MatmulKernels
+from .normalizing import RowKernels
 from .random import PhiloxStream
 from .reductions import ReduceKernels
 from .shape import ShapeKernels
@@ -29,7 +30,14 @@ _devices: dict[int, Device] = {}
 
 
 class OpenCLBackend(
-    IndexKernels, SortKernels, ShapeKernels, MatmulKernels, ReduceKernels, ElementwiseKernels, Backend
+    IndexKernels,
+    SortKernels,
+    ShapeKernels,
+    MatmulKernels,
+    RowKernels,
+    ReduceKernels,
+    ElementwiseKernels,
+    Backend,
 ):
     """`device("opencl:0")`: raw arrays are `plugrad_backends.opencl.array.Array`, of a subclass for each device."""
 

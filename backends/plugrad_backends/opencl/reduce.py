@@ -17,7 +17,8 @@ from ..expressions.expr import REAL_PART, var
 from . import layout
 from .elementwise import BROADCAST, DENSE, GRAIN, STRIDED
 from .folds import Program
-from .reduce_source import GROUP, UNROLL, Source
+from .reduce_source import Source
+from .walking import GROUP, UNROLL
 
 #: The items or groups that a GPU is to have at least, before rows are cut; and the elements that are worth a group's part.
 BUSY, PART = 512, 4096
@@ -125,12 +126,12 @@ class Walk:
     """How the elements of operands are walked: the merged dimensions, the schedule, and the shares of items."""
 
     def __init__(
-        self, reduce: Reduce, program: Program, shape: layout.Shape, axes: tuple[int, ...], sigs: list[Any], params: Any
+        self, reduce: Any, program: Program, shape: layout.Shape, axes: tuple[int, ...], sigs: list[Any], params: Any
     ) -> None:  # fmt: skip
         self.reduce, self.device, self.program, self.params = reduce, reduce.device, program, params
         self.dtypes = [s.dtype for s in sigs]
         strides = [layout.broadcast_strides(s, shape) for s in sigs]
-        largest = max(range(len(sigs)), key=lambda i: sigs[i].size)
+        largest = self._largest(sigs)
         inner = [i for i in range(len(shape)) if i in axes]
         if not (reduce.ordered or program.places):  # in the order in which elements lie
             inner.sort(key=lambda i: -abs(strides[largest][i]))
@@ -149,6 +150,10 @@ class Walk:
         self.is_complex = any(d in REAL_PART for d in self.dtypes) or program.is_complex()
         step = self.kept_strides[largest][-1], self.reduced_strides[largest][-1]
         self.schedule = self._schedule(*map(abs, step))
+
+    def _largest(self, sigs: Sequence[Any]) -> int:
+        """The number of the array by which the order of a walk is chosen."""
+        return max(range(len(sigs)), key=lambda i: sigs[i].size)
 
     def _schedule(self, kept: int, reduced: int) -> str:
         """Which of the schedules of `Source`, by the steps of neighbours."""
@@ -227,15 +232,19 @@ class Walk:
     def _launch(
         self, schedule: str, partial: bool, dtypes: list[Any], width: int, items: int, head: list[int], tail: list[int]
     ) -> Launch:  # fmt: skip
-        lanes = self.kept_strides if schedule == "across" else self.reduced_strides
-        extent = (self.kept if schedule == "across" else self.reduced)[-1]
-        steps = [s[-1] if extent > 1 else 1 for s in lanes]
-        classes = "".join(DENSE if s == 1 else BROADCAST if s == 0 else STRIDED for s in steps)
+        classes = self._classes(schedule)
         ranks = layout.rank_class(len(self.kept)), layout.rank_class(len(self.reduced))
         r = self.reduce
         source = Source(r.c_name, self.device, self.program, dtypes, schedule, ranks, classes, width, partial)
         key = (r.c_name, r, schedule, partial, tuple(dtypes), ranks, classes, self.params)
         return Launch(self.device.kernel(key, source.text), items, source.group, head + tail)
+
+    def _classes(self, schedule: str) -> str:
+        """How each array steps along the lanes."""
+        lanes = self.kept_strides if schedule == "across" else self.reduced_strides
+        extent = (self.kept if schedule == "across" else self.reduced)[-1]
+        steps = [s[-1] if extent > 1 else 1 for s in lanes]
+        return "".join(DENSE if s == 1 else BROADCAST if s == 0 else STRIDED for s in steps)
 
     def _second(self, items: int, args: list[int], dtypes: list[Any]) -> Launch:
         r = self.reduce
