@@ -86,8 +86,8 @@ class Generator:
         return self._seed % 2**64
 
     def get_state(self) -> Any:
-        """The state as a tensor of bytes."""
-        return creation.tensor(self.stream.get_state())
+        """The state as a tensor of bytes on the CPU."""
+        return creation.tensor(self.stream.get_state(), device=cpu)
 
     def set_state(self, new_state: Any) -> None:
         """Go back to a state that `get_state` gave."""
