@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 import plugrad as torch
 
 
-def main():
+def main(device="cpu"):
     """Print each step and return (x, out)."""
-    x = torch.ones(2, 2, requires_grad=True)
+    x = torch.ones(2, 2, requires_grad=True, device=device)
     print("x =", x)
 
     y = x + 2
@@ -25,4 +27,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", help="where the tensors live (default: cpu)")
+    main(**vars(parser.parse_args()))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+
 import plugrad as torch
 
 
-def main(epochs=100, lr=0.1):
+def main(epochs=100, lr=0.1, device="cpu"):
     """Fit y = x w + b, print the progress and return (w, b, losses)."""
-    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    y = torch.tensor([[1.0], [3.0], [5.0], [7.0]])  # on the line 2 x - 1
-    w = torch.tensor([[0.0]], requires_grad=True)
-    b = torch.tensor([[0.0]], requires_grad=True)
+    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]], device=device)
+    y = torch.tensor([[1.0], [3.0], [5.0], [7.0]], device=device)  # on the line 2 x - 1
+    w = torch.tensor([[0.0]], requires_grad=True, device=device)
+    b = torch.tensor([[0.0]], requires_grad=True, device=device)
 
     losses = []
     for epoch in range(1, epochs + 1):
@@ -30,4 +32,6 @@ def main(epochs=100, lr=0.1):
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", help="where the tensors live (default: cpu)")
+    main(**vars(parser.parse_args()))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 import plugrad as torch
 from plugrad import nn
 
 
-def main(epochs=1000, lr=0.01):
+def main(epochs=1000, lr=0.01, device="cpu"):
     """Fit y = w x + b to noisy points, print every hundredth loss and return (w, b, losses)."""
     np.random.seed(0)  # the losses below belong to these very points
     X = np.random.rand(100, 1)
     Y = 2 + 3 * X + 0.1 * np.random.randn(100, 1)
-    x, y = torch.from_numpy(X).float(), torch.from_numpy(Y).float()
+    x, y = (torch.from_numpy(points).float().to(device) for points in (X, Y))
 
-    w = torch.tensor([1.0], requires_grad=True)
-    b = torch.tensor([1.0], requires_grad=True)
+    w = torch.tensor([1.0], requires_grad=True, device=device)
+    b = torch.tensor([1.0], requires_grad=True, device=device)
     criterion = nn.MSELoss()
 
     losses = []
@@ -36,4 +38,6 @@ def main(epochs=1000, lr=0.01):
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", help="where the tensors live (default: cpu)")
+    main(**vars(parser.parse_args()))

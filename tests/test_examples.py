@@ -8,12 +8,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests import fake_backend, several_devices
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TUTORIALS = ["first_steps", "linear_regression", "linear_regression_numpy", "polynomial", "two_layer_net"]
@@ -127,6 +130,51 @@ def test_a_device_that_is_not_there_says_how_to_get_it(name, device, library):
     cure = re.escape(f"needs '{library}', which is not installed: pip install \"plugrad[{device}]\"")
     with pytest.raises(RuntimeError, match=f"device '{device}.*{cure}"):
         example.main(["--device", device])
+
+
+@pytest.fixture(params=["fake", "minimal", "shared:1"])
+def device(request):
+    """A device whose arrays have what the contract asks for and nothing else."""
+    if request.param == "shared:1":
+        several_devices.enter()
+    else:
+        fake_backend.enter(request.param)
+    return request.param
+
+
+def test_the_tutorials_run_on_other_devices(device, capsys):
+    x, out = import_example("first_steps").main(device)
+    assert (str(x.grad.device), x.grad.tolist(), out.item()) == (device, [[4.5, 4.5], [4.5, 4.5]], 27.0)
+    x, a = import_example("polynomial").main(device)
+    assert (str(x.grad.device), x.grad.item(), a.grad.tolist()) == (device, 72.0, [5.0])
+    w, b, losses = import_example("linear_regression").main(epochs=30, device=device)
+    assert str(w.grad.device) == device and losses[9::10] == pytest.approx(LINE_LOSSES[:3], rel=1e-3)
+    *_, losses = import_example("linear_regression_numpy").main(epochs=100, device=device)
+    assert losses[-1] == pytest.approx(0.1273, rel=1e-2)
+    assert f"device='{device}'" in capsys.readouterr().out
+
+
+def test_two_layer_net_on_other_devices(device):
+    by_numpy, *by_tensors = import_example("two_layer_net").main(["--steps", "3", "--device", device])
+    for losses, w1, w2 in by_tensors:
+        assert losses == pytest.approx(by_numpy[0], rel=1e-4)
+        np.testing.assert_allclose(w1, by_numpy[1], atol=1e-5)
+        np.testing.assert_allclose(w2, by_numpy[2], atol=1e-5)
+
+
+def test_digits_on_other_devices(device, capsys, tmp_path):
+    accuracy, losses = import_example("digits").main(["--epochs", "2", "--device", device])
+    assert accuracy > 0.7 and losses[1] < 1.5 < losses[0]
+    assert capsys.readouterr().out.endswith(f"on {device}\n")
+
+
+@pytest.mark.parametrize("name", [*TUTORIALS, "digits"])
+def test_each_takes_a_device_on_the_command_line(name):
+    run = [sys.executable, str(EXAMPLES / f"{name}.py"), "--device"]
+    refused = subprocess.run([*run, "banana"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "DeviceError: device 'banana' is unknown" in refused.stderr
+    if name in ("first_steps", "polynomial"):
+        assert "tensor(" in subprocess.run([*run, "cpu"], capture_output=True, text=True, check=True).stdout
 
 
 def test_digits_learns_to_read(load, capsys):
