@@ -147,7 +147,7 @@ def test_the_tutorials_run_on_other_devices(device, capsys):
     assert (str(x.grad.device), x.grad.tolist(), out.item()) == (device, [[4.5, 4.5], [4.5, 4.5]], 27.0)
     x, a = import_example("polynomial").main(device)
     assert (str(x.grad.device), x.grad.item(), a.grad.tolist()) == (device, 72.0, [5.0])
-    w, b, losses = import_example("linear_regression").main(epochs=30, device=device)
+    w, _, losses = import_example("linear_regression").main(epochs=30, device=device)
     assert str(w.grad.device) == device and losses[9::10] == pytest.approx(LINE_LOSSES[:3], rel=1e-3)
     *_, losses = import_example("linear_regression_numpy").main(epochs=100, device=device)
     assert losses[-1] == pytest.approx(0.1273, rel=1e-2)

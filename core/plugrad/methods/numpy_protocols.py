@@ -42,7 +42,9 @@ class NumPyProtocols(Variable):
         """NumPy's ufuncs differentiate where plugrad has the op; others take what needs no gradient."""
         op = OPS.get(_OTHER_NAMES.get(ufunc.__name__, ufunc.__name__))
         if method == "__call__" and op is not None and not kwargs:
-            return op.call(*(creation.tensor(x, device="cpu") if isinstance(x, np.ndarray) else x for x in inputs))
+            return op.call(
+                *(creation.tensor(x, device="cpu") if isinstance(x, np.ndarray) else x for x in inputs)
+            )
         asked = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if any(isinstance(x, Variable) and x._edge is not None for x in (*inputs, *kwargs.values())):
             raise TypeError(
