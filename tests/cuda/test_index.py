@@ -97,3 +97,22 @@ def test_sums_have_one_order(kernels: Any, memory: Memory) -> None:
     for j in range(900):
         expected[j % 7] += x[0, j]
     assert found == [expected.tobytes()] * 2
+
+
+def test_an_index_out_of_range_touches_nothing_of_others(kernels: Any, memory: Memory) -> None:
+    x = memory.array(np.arange(1.0, 6.0, dtype=np.float32))
+    indices = memory.array(np.array([4, 5, -1, -6, 2**40, -(2**40), 0]))
+    y = memory.empty(7, np.float32)
+    for read in (index.take, index.gather):
+        read(kernels, 4, at(x), at(indices), at(y), 1, 5, 7, 1)
+        assert y.tolist() == [5, 1, 5, 1, 1, 1, 1]
+    order = memory.array(np.argsort(indices, kind="stable"))
+    sorted_ = memory.array(indices[order])
+    for way in ("owned", "sorted", "atomic"):
+        z, ones = memory.array(np.zeros(5, np.float32)), memory.array(np.ones(7, np.float32))
+        if way == "sorted":
+            index.add_sorted(kernels, "float32", at(ones), at(sorted_), at(order), at(z), 1, 5, 7, 1)
+        else:
+            add = index.add_owned if way == "owned" else index.add_atomic
+            add(kernels, "float32", at(ones), at(indices), at(z), 1, 5, 7, 1)
+        assert z.tolist() == [1, 0, 0, 0, 1]

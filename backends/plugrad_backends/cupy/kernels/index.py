@@ -1,6 +1,6 @@
 """Reading and adding by index arrays, and transposing copies, on addresses of dense arrays.
 
-Nothing here checks an index: that is done where the arrays of indices are made.
+An index that is out of range reads some other element of the array, and adds nowhere; who says so is the backend's check.
 """
 
 from __future__ import annotations

@@ -5,16 +5,22 @@
 
 struct alignas(16) wide_t { word_t v[2]; };
 
+// An index that is out of range reads some other element, never memory of others: it is told when values are next read.
+DEVICE index_t inside(index_t i, index_t n) {
+    if (i < 0) i += n;
+    return i >= 0 && i < n ? i : 0;
+}
+
 // y[o, j, c] = x[o, indices[j], c], where x is (outer, n, inner) and y is (outer, m, inner)
 KERNEL(take)(const W* x, const index_t* indices, W* y, index_t outer, index_t n, index_t m, index_t inner) {
     EACH_ELEMENT(i, outer * m * inner) {
         const index_t c = i % inner, j = i / inner % m, o = i / inner / m;
-        y[i] = x[(o * n + indices[j]) * inner + c];
+        y[i] = x[(o * n + inside(indices[j], n)) * inner + c];
     }
 }
 // y[o, j, c] = x[o, indices[o, j, c], c]
 KERNEL(gather)(const W* x, const index_t* indices, W* y, index_t outer, index_t n, index_t m, index_t inner) {
-    EACH_ELEMENT(i, outer * m * inner) y[i] = x[(i / inner / m * n + indices[i]) * inner + i % inner];
+    EACH_ELEMENT(i, outer * m * inner) y[i] = x[(i / inner / m * n + inside(indices[i], n)) * inner + i % inner];
 }
 // y[b, c, r] = x[b, r, c]: by way of tiles of 32 by 32, so that both sides are read and written in rows
 KERNEL(transpose)(const W* x, W* y, index_t rows, index_t cols) {

@@ -1,4 +1,5 @@
 // Adding at indices: y[o, indices[j], c] += x[o, j, c], where y is (outer, n, inner) and x is (outer, m, inner).
+// An index that is out of range adds nowhere.
 
 #define EACH_ELEMENT(i, n) \
     for (index_t i = (index_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (index_t)gridDim.x * blockDim.x)
@@ -21,7 +22,7 @@ KERNEL(segments)(const T* x, const index_t* sorted, const index_t* order, T* y, 
                  index_t inner, index_t skip) {
     EACH_ELEMENT(i, outer * m * inner) {
         const index_t c = i % inner, j = i / inner % m, o = i / inner / m, d = sorted[j];
-        if (d == skip || (j && sorted[j - 1] == d)) continue;
+        if (d < 0 || d >= n || d == skip || (j && sorted[j - 1] == d)) continue;
         C sum = load(y[(o * n + d) * inner + c]);
         for (index_t k = j; k < m && sorted[k] == d; ++k) sum += load(x[(o * m + order[k]) * inner + c]);
         y[(o * n + d) * inner + c] = store<T>(sum);

@@ -20,6 +20,6 @@ DEVICE void atomic_add(T* at, C by) { atomicAdd(at, by); }
 KERNEL(atomic)(const T* x, const index_t* indices, T* y, index_t outer, index_t n, index_t m, index_t inner, index_t skip) {
     EACH_ELEMENT(i, outer * m * inner) {
         const index_t c = i % inner, d = indices[i / inner % m], o = i / inner / m;
-        if (d != skip) atomic_add(y + (o * n + d) * inner + c, load(x[i]));
+        if (d >= 0 && d < n && d != skip) atomic_add(y + (o * n + d) * inner + c, load(x[i]));
     }
 }
