@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "cuda.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "on_cuda.py"
 
 
 def script() -> Any:

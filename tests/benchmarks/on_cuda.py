@@ -1,4 +1,4 @@
-"""Everything that is to be measured on a GPU, in one command: `python tests/benchmarks/cuda.py`.
+"""Everything that is to be measured on a GPU, in one command: `python tests/benchmarks/on_cuda.py`.
 
 Writes `docs/benchmarks/cuda-NAME.md`: versions, the device's ceilings, and each line beside PyTorch eager where that is
 installed. Both work in one process, on the same buffers (DLPack) and the same stream, in alternating rounds; the medians are
@@ -449,7 +449,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not args.only or line.__name__ in args.only:
                 with attempt(b, line.__name__):
                     line(b)
-    text = page(b, "python tests/benchmarks/cuda.py" + (" --dry" if args.dry else ""))
+    text = page(b, "python tests/benchmarks/on_cuda.py" + (" --dry" if args.dry else ""))
     out = args.out
     if out is None and not args.dry:
         name = (
