@@ -24,6 +24,7 @@ from .random import PhiloxStream
 from .reductions import ReduceKernels
 from .shape import ShapeKernels
 from .sort import SortKernels
+from .windows import WindowKernels
 
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
@@ -33,6 +34,7 @@ class OpenCLBackend(
     IndexKernels,
     SortKernels,
     ShapeKernels,
+    WindowKernels,
     MatmulKernels,
     RowKernels,
     ReduceKernels,
