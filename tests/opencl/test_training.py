@@ -8,6 +8,7 @@ import pytest
 import plugrad as torch
 from plugrad import random
 from plugrad.random import Generator
+from tests import test_examples
 from tests.test_examples import import_example
 
 
@@ -69,3 +70,11 @@ def test_other_sizes_build_nothing(opencl):
     for batch in (7, 9, 20):
         step(device, batch)
     assert opencl.device.builds == before
+
+
+def test_every_other_example(opencl, capsys):
+    if not opencl.device.is_cpu:
+        pytest.skip("an interpreter takes minutes")
+    device = f"opencl:{opencl.index}"
+    test_examples.test_the_tutorials_run_on_other_devices(device, capsys)
+    test_examples.test_two_layer_net_on_other_devices(device)
