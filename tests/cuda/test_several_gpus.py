@@ -13,6 +13,7 @@ pytest.importorskip("cupy")
 import plugrad as torch
 from plugrad.errors import DeviceError
 from plugrad.testing import Conformance
+from plugrad_backends.cupy.backend import CuPyBackend
 
 from . import strict_double as double
 
@@ -123,6 +124,40 @@ def test_stride_and_view_logic_of_the_real_arrays(gpus: int) -> None:
         w += 1
     y.backward()
     assert w.grad.tolist() == [[0, 18, 4], [6, 18, 10]]
+
+
+def test_kernels_that_a_backend_makes_compute_on_its_gpu(gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plugrad's own kernels do on a real GPU: fused functions, C statements, random numbers."""
+    where: list[int] = []
+
+    def seen(x: Any) -> Any:
+        where.append(double.STATE.current)
+        return x
+
+    class Stream:
+        initial_seed = 7
+
+        def uniform(self, shape: Any, dtype: Any, *limits: Any) -> Any:
+            return seen(double.new(shape, dtype))
+
+    backend = CuPyBackend
+    made = {
+        "fused": lambda self, name, function, inputs: lambda *args, out=None: seen(args[0].copy()),
+        "elementwise_kernel": lambda self, *asked: lambda *args: seen(args[0].copy()),
+        "stream": lambda self, algorithm, seed: Stream() if algorithm == "philox" else None,
+    }
+    for name, member in made.items():
+        monkeypatch.setattr(backend, name, member, raising=False)
+    on_two = torch.device("cuda:2").backend
+    x = on_two.zeros((3,), torch.float32)
+    for y in (
+        on_two.fused("f", None, 1)(x),
+        on_two.elementwise_kernel("k", "", [], [])(x),
+        on_two.stream("philox", 7).uniform((3,), np.float32),
+    ):
+        assert type(y) is on_two.array_type and y.data.device_id == 2
+    assert where == [2, 2, 2] and double.STATE.current == 0
+    assert on_two.stream("philox", 7).initial_seed == 7 and on_two.stream("mt19937", 7) is None
 
 
 def test_threads_have_a_current_gpu_each(gpus: int) -> None:

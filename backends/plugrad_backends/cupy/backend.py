@@ -18,7 +18,7 @@ from plugrad.errors import DeviceError
 from plugrad.op import OPS
 
 from . import detect, elementwise, memory, sync
-from .devices import array_type, describe, on
+from .devices import array_type, describe, on, on_device
 from .elementwise import ElementwiseKernels
 from .index import IndexKernels
 from .kernels import members
@@ -89,9 +89,21 @@ class CuPyBackend(
         for name in {*OPS, *_ON_DEVICE}:
             if defines(self, name):
                 setattr(self, name, on(self.xp, base, index, getattr(self, name)))
-        if defines(self, "fused"):
-            fused = self.fused
-            self.fused = lambda *asked: on(self.xp, base, index, fused(*asked))  # type: ignore[method-assign]
+        for name in ("fused", "elementwise_kernel"):
+            if defines(self, name):
+                setattr(self, name, self._made_on(index, getattr(self, name)))
+        if defines(self, "stream"):
+            stream = self.stream
+            self.stream = lambda *asked: on_device(self.xp, base, index, stream(*asked))  # type: ignore[method-assign]
+
+    def _made_on(self, index: int, make: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that makes kernels, which then compute on this GPU."""
+
+        def made(*asked: Any) -> Any:
+            kernel = make(*asked)
+            return None if kernel is None else on(self.xp, type(self).array_type, index, kernel)
+
+        return made
 
     def _raw(self, dt: dtypes.dtype) -> Any:
         if dt not in self.dtypes:

@@ -62,6 +62,20 @@ def on(xp: Any, base: Any, index: int, function: Callable[..., Any]) -> Callable
     return call
 
 
+class on_device:
+    """An object whose methods are called with a GPU as the current one; for None, None."""
+
+    def __new__(cls, xp: Any, base: Any, index: int, of: Any) -> Any:
+        return None if of is None else object.__new__(cls)
+
+    def __init__(self, xp: Any, base: Any, index: int, of: Any) -> None:
+        self._xp, self._base, self._index, self._of = xp, base, index, of
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._of, name)
+        return on(self._xp, self._base, self._index, found) if callable(found) else found
+
+
 def typed(xp: Any, base: Any, y: Any) -> Any:
     """`y` with arrays as arrays of the type of their GPU, also in sequences."""
     kind: Any = type(y)
