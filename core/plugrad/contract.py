@@ -436,13 +436,14 @@ class Backend:
         )
 
     def check_range(self, x: Any, low: Any, high: Any, error: Callable[[Any], Exception]) -> None:
-        """Raise `error(element)` for an element of `x` that is not within low … high, both included.
+        """Raise `error(element)` for an element of `x` that is not within low … high, both included; NaN is.
 
         Where that would make the host wait for the device, it may raise later, when values are next read.
         """
         host = np.asarray(self.to_numpy(x))
         if host.size and not low <= host.min() <= host.max() <= high:
-            raise error(host[(host < low) | (host > high)].flat[0])
+            for wrong in host[(host < low) | (host > high)].flat:
+                raise error(wrong)
 
     def writer(self, kernel: Any) -> Any:
         """`kernel` with one more argument at the end: the array, of the result's shape and dtype, to write the result into.

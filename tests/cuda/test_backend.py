@@ -100,6 +100,17 @@ def test_an_index_out_of_range_is_told_when_values_are_read(cuda: str, program: 
     assert _read(x) == [1, 2, 3]  # and then everything goes on
 
 
+def test_what_is_no_probability_is_told_when_values_are_read(cuda: str) -> None:
+    x = torch.tensor([0.5, float("nan"), 0.25], device=cuda, requires_grad=True)
+    with double.no_sync():
+        loss = torch.nn.functional.binary_cross_entropy(x, torch.zeros_like(x))
+        loss.backward()
+        again = torch.nn.functional.binary_cross_entropy(x.detach() + 0.6, torch.zeros_like(x))
+    with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+        again.item()
+    assert loss.isnan().item()
+
+
 def test_writes_out_of_range_are_told(cuda: str) -> None:
     x = torch.zeros(3, device=cuda)
     x[torch.tensor([-4], device=cuda)] = 1.0

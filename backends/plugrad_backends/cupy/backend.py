@@ -230,7 +230,10 @@ class CuPyBackend(
     # --- elements out of range ----------------------------------------------------------------------------------------
 
     def check_range(self, x: Any, low: int, high: int, error: Callable[[Any], Exception]) -> None:
-        if x.size:
+        if x.size and x.dtype.kind in "fV":
+            wrong = (x < low) | (x > high)
+            self.ranges.check(wrong.astype(np.int64), 0, 0, error)
+        elif x.size:
             self.ranges.check(x, low, high, error)
 
     def _raise_found(self) -> None:

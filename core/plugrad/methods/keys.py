@@ -176,7 +176,7 @@ def on_host(raw: Any) -> np.ndarray:
 
 
 def check_range(raw: Any, low: int, high: int, error: Callable[[Any], Exception]) -> None:
-    """Raise `error(element)` for an element of a raw array of integers that is not within low … high."""
+    """Raise `error(element)` for an element of a raw array that is not within low … high."""
     backend = BY_ARRAY[type(raw)]
     if backend.is_transform:
         for_device("cpu").check_range(on_host(raw), low, high, error)

@@ -9,7 +9,7 @@ from .. import dtypes, ops
 from ..functions.shapes import broadcast_tensors
 from ..graph import Variable
 from ..methods.index_arguments import check_place
-from ..methods.keys import on_host
+from ..methods.keys import check_range
 from ..modes import is_grad_enabled
 from ..ops.loss import reduced
 
@@ -80,12 +80,15 @@ def _checked(reduction: str) -> str:
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
     """-target · log(input) - (1 - target) · log(1 - input), of probabilities; `weight` multiplies each."""
     _check_sizes(input, target, "binary_cross_entropy")
-    known = input.detach()
-    if input.numel() and (on_host(known.min()._raw).min() < 0 or on_host(known.max()._raw).max() > 1):
-        raise RuntimeError(
+    check_range(
+        input.detach()._raw,
+        0,
+        1,
+        lambda _: RuntimeError(
             "binary_cross_entropy: all elements of input should be between 0 and 1: "
             "pass them through sigmoid, or use binary_cross_entropy_with_logits"
-        )
+        ),
+    )
     if weight is None:
         return ops.binary_cross_entropy.call(input, target, _checked(reduction))
     return reduced(ops.binary_cross_entropy.call(input, target, "none") * weight, _checked(reduction))
