@@ -113,6 +113,17 @@ def _wrapped(kernel: Any, array: type[Array]) -> Any:
     return wrapped
 
 
+def _of_sizes(kernel: Any) -> Any:
+    """A kernel that is given sizes, and nothing that stands for one."""
+
+    def sized(x: Any, shape: tuple[int, ...]) -> Any:
+        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+            raise TypeError(f"a shape is a tuple of int, from 0 on; found {shape!r}")
+        return kernel(x, shape)
+
+    return sized
+
+
 def view(array: type[Array], values: np.ndarray, of: Array) -> Array:
     """An array over a part of the memory of another one, which says whose memory it is."""
     return array(values, of if of.base is None else of.base)
@@ -129,6 +140,8 @@ class FakeBackend(Backend):
         cpu = for_device("cpu")
         for name in self.kernel_names():
             setattr(self, name, _wrapped(getattr(cpu, name), self.array_type))
+        for name in ("reshape", "broadcast_to"):
+            setattr(self, name, _of_sizes(getattr(self, name)))
 
     def kernel_names(self) -> list[str]:
         """What NumPy's backend has kernels for."""
@@ -146,6 +159,8 @@ class FakeBackend(Backend):
         return self.array_type(np.empty(shape, dtype.numpy))
 
     def can_view(self, raw: Array, shape: tuple[int, ...]) -> bool:
+        if not all(type(n) is int and n >= 0 for n in shape):
+            raise TypeError(f"a shape is a tuple of int, from 0 on; found {shape!r}")
         return not self.inplace or for_device("cpu").can_view(raw.values, shape)
 
     def synchronize(self) -> None:

@@ -18,7 +18,17 @@ def _reshaped(x: Any, op: Any, shape: tuple[Any, ...]) -> Any:
     try:
         return op.call(x, shape)
     except RuntimeError:
+        if math.prod(shape) == math.prod(x._raw.shape):
+            raise  # the device's own
         raise _unfit(x, shape) from None
+
+
+def _inferred(x: Any, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`shape` with what -1 stands for in it: no backend knows of that."""
+    n, known = math.prod(x._raw.shape), math.prod([s for s in shape if s != -1])
+    if sum([s < 0 for s in shape]) > 1 or not known or n % known:
+        raise _unfit(x, shape)
+    return tuple([n // known if s == -1 else s for s in shape])
 
 
 def _unfit(x: Any, shape: tuple[Any, ...]) -> RuntimeError:
@@ -49,6 +59,8 @@ class Shapes(Pieces):
     def reshape(self, *shape: Any) -> Any:
         """The same elements, in row-major order, in another shape: a view where possible, else a copy."""
         shape = sizes(shape, "reshape")
+        if -1 in shape:
+            shape = _inferred(self, shape)
         viewable = layout.can_view(self, shape)
         return _reshaped(self, ops.reshape_ if viewable else ops.unsafe_view, shape)
 
@@ -65,6 +77,8 @@ class Shapes(Pieces):
                 )
             return ops.bitcast.call(self, size[0])
         shape = sizes(size, "view")
+        if -1 in shape:
+            shape = _inferred(self, shape)
         if not layout.can_view(self, shape):
             self.reshape(shape)  # raises where no copy would help either
             raise RuntimeError(

@@ -47,7 +47,7 @@ RESHAPES = [
     S(In(), shape=(6,)),
     S(In(()), shape=(1, 1)),
     S(In((0, 2)), shape=(4, 0)),
-    S(In(), shape=(-1,)),
+    S(In(), shape=(1, 6, 1)),
 ]
 SQUEEZES = [
     S(In((1, 2, 1)), axis=(0, 2)),
