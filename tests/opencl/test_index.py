@@ -7,6 +7,8 @@ import pytest
 
 from plugrad.backend import for_device
 
+from .conftest import backend_of, scheduled_as_gpu
+
 cpu = for_device("cpu")
 FULL = slice(None)
 DTYPES = "?bBhilefdFD"
@@ -242,3 +244,88 @@ def test_a_new_shape_builds_nothing(opencl):
     before = opencl.device.builds
     walk(7, 9)
     assert opencl.device.builds == before
+
+
+def random_key(rng, shape) -> tuple:
+    """A key of arrays, masks, numbers, slices and None, with an array or a mask in it."""
+    common = [(), (2,), (3, 1), (3, 2)][rng.integers(4)]
+    key: list = []
+    for n in shape:
+        kind = rng.integers(6)
+        if kind < 2:
+            key.append(rng.integers(-n, n, common))
+        elif kind == 2:
+            key.append(int(rng.integers(-n, n)))
+        elif kind == 3:
+            key += [None, slice(None)]
+        else:
+            key.append(slice(int(rng.integers(0, 2)), None, int(rng.choice([1, 2]))))
+    at = int(rng.integers(len(shape)))
+    if not any(isinstance(k, np.ndarray) for k in key):
+        key = [slice(None)] * at + [rng.random(shape[at]) < 0.5]
+    return tuple(key)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_keys(opencl, seed):
+    rng = np.random.default_rng(seed)
+    ndim = int(rng.integers(1, 6))
+    memory = rng.integers(0, 100, (4,) * ndim).astype("f")
+    steps = tuple(slice(None, None, int(rng.choice([1, 2, -1]))) for _ in range(ndim))
+    axes = tuple(int(i) for i in rng.permutation(ndim))
+    on_device = opencl.from_numpy(memory)
+    x, view = memory[steps].transpose(axes), on_device.basic_index(steps).permute(axes)
+    key = random_key(rng, x.shape)
+    there, expected = raw(opencl, key), x[key]
+    np.testing.assert_array_equal(opencl.index_get(view, there).get(), expected)
+    values = rng.integers(0, 100, expected.shape[int(rng.integers(0, expected.ndim + 1)) :]).astype("f")
+    added = x.copy()
+    np.add.at(
+        added, key, np.broadcast_to(values, expected.shape).copy()
+    )  # NumPy's own broadcasting here is wrong
+    y = opencl.index_put(view, opencl.from_numpy(values), there, True)
+    np.testing.assert_array_equal(y.get(), added)
+    x[key] = values
+    opencl.setitem(view, there, opencl.from_numpy(values))
+    np.testing.assert_array_equal(on_device.get(), memory)
+
+
+def test_equal_signatures_elsewhere_in_memory(opencl):
+    x, i = array((6, 5)), np.array([0, 2, 1, 0, 1, 2])
+    memory, index = opencl.from_numpy(x), opencl.from_numpy(i)
+    for start in (0, 3, 1):
+        for at in (0, 3):
+            part, places = (
+                memory.basic_index((slice(start, start + 3),)),
+                index.basic_index((slice(at, at + 3),)),
+            )
+            host, there = x[start : start + 3], i[at : at + 3]
+            np.testing.assert_array_equal(opencl.take(part, places, 0).get(), host[there])
+            values = array((3, 5))
+            host[there] = values
+            opencl.setitem(part, (places,), opencl.from_numpy(values))
+            np.testing.assert_array_equal(memory.get(), x)
+
+
+@pytest.mark.parametrize("name", ["pocl", "intel"])
+def test_the_schedule_of_gpus_on_cpus(name):
+    """Sizes that are too large for an interpreter."""
+    gpu = scheduled_as_gpu(backend_of(name))
+    table, g, i = array((200, 130)), array((900, 130)), RNG.integers(-200, 200, 900)
+    index = gpu.from_numpy(i)
+    np.testing.assert_array_equal(gpu.take(gpu.from_numpy(table), index, 0).get(), table[i])
+    expected = cpu.embed_add(g, (i,), table.shape)
+    np.testing.assert_array_equal(gpu.embed_add(gpu.from_numpy(g), (index,), table.shape).get(), expected)
+    x, j = array((30000,)), RNG.integers(0, 500, 30000)
+    expected = cpu.embed_add(x, (j,), (500,))
+    np.testing.assert_array_equal(
+        gpu.embed_add(gpu.from_numpy(x), (gpu.from_numpy(j),), (500,)).get(), expected
+    )
+    places = gpu.nonzero(gpu.from_numpy(x > 50))[0]
+    np.testing.assert_array_equal(places.get(), np.nonzero(x > 50)[0])
+    many = RNG.integers(0, 500, 100000)
+    with pytest.raises(IndexError, match="index 500 is out of bounds for axis 0 with size 500"):
+        many[70000] = 500
+        gpu.take(gpu.from_numpy(np.zeros(500)), gpu.from_numpy(many), 0)
+    order = gpu.argsort(gpu.from_numpy(x.reshape(3, 10000)), 1, False)
+    np.testing.assert_array_equal(order.get(), cpu.argsort(x.reshape(3, 10000), 1, False))

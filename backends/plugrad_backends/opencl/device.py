@@ -46,6 +46,8 @@ class Device:
         # An optimiser makes things of kernels that Oclgrind does not know, and hides mistakes that it is to find.
         self._options = ["-cl-opt-disable"] if found.is_interpreter else []
         self._kernels: dict[Any, Any] = {}
+        #: What reads and writes by index know of the signatures that they met.
+        self.launches: dict[Any, Any] = {}
         self.unaligned = "portable computing" in found.platform_name.lower()
         #: The functions of its arrays, which their operators call: the backend sets it.
         self.functions: Any = None

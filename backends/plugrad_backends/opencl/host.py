@@ -35,7 +35,7 @@ def _kernel(device: Any, name: str) -> Callable[..., Any]:
     def on_host(*args: Any) -> Any:
         return run(device, getattr(for_device("cpu"), name), *args)
 
-    on_host.__name__ = name
+    on_host.__name__, on_host.device = name, device
     return on_host
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from ..expressions import Functions as f
 from ..expressions import index
-from .index import Launch, gather, scatter, true_places
+from .index import gather, scatter, true_places
 from .kernels import elementwise
 from .selection import FULL, INT64, Selection, check, select, walk, walk_along
 
@@ -52,13 +51,14 @@ class IndexKernels:
 
     def _planned(
         self: Any, key: Any, walk_by: Any, x: Any, index: Any, value: Any = None, adds: bool = False
-    ) -> Launch | None:
+    ) -> Any:
         """The launch of a read or write at one index array; None where copies are needed.
 
         It depends on signatures alone, so it is found once for each tuple of those, by what `walk_by` returns.
         """
+        launches = self.device.launches
         try:
-            return self._launches[key]
+            return launches[key]
         except KeyError:
             pass
         way, v, steps, reach = walk_by()
@@ -66,14 +66,10 @@ class IndexKernels:
         found = None
         if all(a is b or (a.buffer is b.buffer and a.offset == b.offset) for a, b in pairs):
             found = gather(way) if value is None else scatter(way, steps, reach, adds)
-        if len(self._launches) > 4096:
-            self._launches.clear()
-        self._launches[key] = found
+        if len(launches) > 4096:
+            launches.clear()
+        launches[key] = found
         return found
-
-    @cached_property
-    def _launches(self) -> dict[Any, Launch | None]:
-        return {}
 
     def index_get(self: Any, x: Any, key: Any) -> Any:
         return self._read(x, key if isinstance(key, tuple) else (key,))
