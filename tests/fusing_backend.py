@@ -50,6 +50,11 @@ class _Fuses(FakeBackend):
         for counts in (self.asked, self.traced, self.runs, self.op_by_op):
             counts.clear()
 
+    def softmax_vjp_x(self, g: Any, y: Any, axis: tuple[int, ...]) -> Any:
+        """The formula of softmax's derivative, as a kernel of its own."""
+        self.runs["softmax_vjp_x"] += 1
+        return y * (g - self.sum(g * y, axis, True))
+
     def fused(self, name: str, function: Any, inputs: int) -> Any:
         """A kernel that computes with symbols, of which it takes the values in the end."""
         self.asked[name] += 1

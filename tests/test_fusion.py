@@ -139,3 +139,19 @@ print(formula().__code__ is OPS["tanh"].formulas["x"].__code__)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "False"]
+
+
+def test_a_member_that_computes_a_formula(fusing: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    found = []
+    for device in ("cpu", "fusing"):
+        t = torch.tensor(x, device=device, requires_grad=True)
+        y = F.softmax(t, 1)[:, 0].sum()
+        (first,) = torch.autograd.grad(y, t, retain_graph=True)
+        runs = fusing.runs["softmax_vjp_x"]
+        (g,) = torch.autograd.grad(y, t, create_graph=True)
+        (second,) = torch.autograd.grad(g[:, 1].sum(), t)
+        found.append([first._host(), second._host()])
+    assert runs == 1
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12)

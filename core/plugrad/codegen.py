@@ -274,6 +274,8 @@ def release(n):
     members = {name: namespace[name] for name in ("backward", "consume", "backward_recorded", "release")}
     if fusion.wanted:
         fuse_formulas(op, namespace)
+    if fusion.members:
+        lower_formulas(op, namespace, fusion.members)
     doc = f"The node that `{op.name}` records."
     kept = (*saves.slots, "output_metas") if op.outputs else tuple(saves.slots)
     return type(
@@ -293,6 +295,14 @@ def fuse_formulas(op: Op, namespace: dict[str, Any]) -> None:
         ):
             plain = namespace[f"r{i}"]
             namespace[f"r{i}"] = fusion.dispatched(f"{op.python_name}_vjp_{name}", formula.fn, arrays, plain)
+
+
+def lower_formulas(op: Op, namespace: dict[str, Any], members: set[str]) -> None:
+    """Let the backward in `namespace` call `members` of backends that compute whole formulas."""
+    for i, name in enumerate(op.inputs):
+        member = f"{op.python_name}_vjp_{name}"
+        if member in members and op.saves.arguments[name][0][1] == "g":
+            namespace[f"r{i}"] = fusion.by_member(member, namespace[f"r{i}"])
 
 
 def materialize(gs: list[Any], metas: tuple[Meta | None, ...]) -> list[Any]:

@@ -18,6 +18,8 @@ Kernel = Callable[..., Any]
 
 #: Whether a backend was entered that has a `fused`: formulas are not looked at before.
 wanted = False
+#: The formulas for which a backend that was entered has a member, such as "softmax_vjp_x".
+members: set[str] = set()
 
 
 def fused(backend: Backend | None, name: str, function: Kernel, inputs: int) -> Kernel | None:
@@ -50,13 +52,15 @@ def composite(backend: Backend, name: str, inputs: int) -> Kernel:
 class Kernels(dict[type, Any]):
     """From the type of a raw array to the kernel of one function; `plain` where nobody fuses it."""
 
-    def __init__(self, name: str, function: Kernel, inputs: int, plain: Kernel | None) -> None:
+    def __init__(self, name: str, function: Kernel | None, inputs: int, plain: Kernel | None) -> None:
         self._asked, self._plain = (name, function, inputs), plain
         plugins.ON_REGISTER.append(self.clear)
 
     def __missing__(self, array_type: type) -> Kernel | None:
         backend = BY_ARRAY.get(array_type)
-        kernel = fused(backend, *self._asked) or self._plain
+        name, function, inputs = self._asked
+        made = member(backend, name) if function is None else fused(backend, name, function, inputs)
+        kernel = made or self._plain
         if backend is not None and not backend.is_transform:  # whose type ends with its level
             self[array_type] = kernel
         return kernel
@@ -65,4 +69,18 @@ class Kernels(dict[type, Any]):
 def dispatched(name: str, formula: Kernel, inputs: int, plain: Kernel) -> Kernel:
     """`plain`, the formula on raw arrays, by the kernel for the type of its first argument, the cotangent."""
     kernels = Kernels(name, formula, inputs, plain)
+    return lambda g, *args: kernels[type(g)](g, *args)
+
+
+def member(backend: Backend | None, name: str) -> Kernel | None:
+    """The member of that name, where the backend itself defines one."""
+    if isinstance(backend, SeveralDevices):
+        found = {b: member(b, name) for b in backend.instances.values()}
+        return None if None in found.values() else backend.dispatched(found.__getitem__, name)
+    return getattr(backend, name) if backend is not None and defines(backend, name) else None
+
+
+def by_member(name: str, plain: Kernel) -> Kernel:
+    """`plain`, a formula on raw arrays, or the member `name` of the backend of its first argument, the cotangent."""
+    kernels = Kernels(name, None, 0, plain)
     return lambda g, *args: kernels[type(g)](g, *args)

@@ -18,6 +18,7 @@ from .array import Array
 from .device import Device
 from .elementwise import Elementwise
 from .indexing import IndexKernels
+from .losses import LossKernels
 from .matmul import MatmulKernels
 from .normalizing import RowKernels
 from .random import PhiloxStream
@@ -36,6 +37,7 @@ class OpenCLBackend(
     ShapeKernels,
     WindowKernels,
     MatmulKernels,
+    LossKernels,
     RowKernels,
     ReduceKernels,
     ElementwiseKernels,

@@ -11,6 +11,7 @@ import numpy as np
 
 from plugrad.composites.activation import ActivationComposites
 from plugrad.composites.reduce import ReduceComposites
+from plugrad.op import OPS
 
 from ..expressions import Functions as f
 from ..expressions.functions import cast, where
@@ -96,6 +97,10 @@ class RowKernels:
     _rows_logsumexp, _rows_var, _rows_std = rowwise(_logsumexp), rowwise(_var), rowwise(_std)
     _rows_layer_norm, _rows_layer_norm_affine = rowwise(_layer_norm), rowwise(_layer_norm_affine)
 
+    _rows_softmax_vjp, _rows_log_softmax_vjp = rowwise(_softmax_vjp), rowwise(_log_softmax_vjp)
+    _rows_layer_norm_vjp = rowwise(_layer_norm_vjp)
+    _rows_layer_norm_affine_vjp = rowwise(_layer_norm_affine_vjp)
+
     def softmax(self: Any, x: Any, axis: tuple[int, ...]) -> Any:
         """Exponentials by their sum."""
         y = self._rows_softmax.of((x,), axis)
@@ -135,3 +140,33 @@ class RowKernels:
         """`layer_norm`, times a weight, plus a bias."""
         y = self._rows_layer_norm_affine.of((x, weight, bias), axis, False, eps)
         return self.layer_norm(x, axis, eps) * weight + bias if y is None else y
+
+    # --- the formulas of derivatives, as one kernel each --------------------------------------------------------------
+
+    def softmax_vjp_x(self: Any, g: Any, y: Any, axis: tuple[int, ...]) -> Any:
+        """y (g - sum(g y))."""
+        found = self._rows_softmax_vjp.of((g, y), axis)
+        return y * (g - self.sum(g * y, axis, True)) if found is None else found
+
+    def log_softmax_vjp_x(self: Any, g: Any, y: Any, axis: tuple[int, ...]) -> Any:
+        """g - exp(y) sum(g)."""
+        found = self._rows_log_softmax_vjp.of((g, y), axis)
+        return g - self.exp(y) * self.sum(g, axis, True) if found is None else found
+
+    def layer_norm_vjp_x(self: Any, g: Any, x: Any, axis: tuple[int, ...], eps: float) -> Any:
+        """The part of `g` that changes neither the mean nor the variance."""
+        found = self._rows_layer_norm_vjp.of((g, x), axis, False, eps)
+        return _formula("layer_norm")(g, x, axis, eps) if found is None else found
+
+    def layer_norm_affine_vjp_x(
+        self: Any, g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float
+    ) -> Any:
+        """That of `layer_norm`, of `g` times the weight."""
+        found = self._rows_layer_norm_affine_vjp.of((g, x, weight), axis, False, eps)
+        return _formula("layer_norm_affine")(g, x, weight, axis, eps) if found is None else found
+
+
+def _formula(name: str) -> Any:
+    """The formula of core for the derivative by `x`."""
+    op: Any = OPS[name]
+    return op.saves.formulas["x"].fn
