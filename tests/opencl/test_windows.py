@@ -118,3 +118,71 @@ def test_too_many_dimensions(backend):
     x, one = backend.from_numpy(random((1, 1, 2, 2, 2, 2))), (1,) * 4
     with pytest.raises(RuntimeError, match=r"over 4 dimensions: .* up to 3"):
         backend.convolution(x, x, one, ((0, 0),) * 4, one, 1)
+
+
+# size, kernel, stride, padding, dilation
+POOLS = [
+    ((6, 7), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    ((7, 21), (3, 2), (2, 1), ((1, 1), (1, 0)), (1, 1)),
+    ((8, 9), (2, 3), (1, 2), ((1, 2), (1, 1)), (3, 1)),
+]
+
+
+def pooled(backend, numpy, x, kernel, stride, padding, dilation):
+    rx, where = backend.from_numpy(x), (kernel, stride, padding, dilation)
+    y, which = numpy.max_pool2d(x, *where), numpy.argmax_pool2d(x, *where)
+    close(backend.max_pool2d(rx, *where), y)
+    found = backend.argmax_pool2d(rx, *where)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found.get(), which)
+    close(backend.take_pooled(rx, found, *where), numpy.take_pooled(x, which, *where))
+    z = random(y.shape, x.dtype, 1)
+    close(
+        backend.embed_pooled(backend.from_numpy(z), found, x.shape[-2:], *where),
+        numpy.embed_pooled(z, which, x.shape[-2:], *where),
+    )
+
+
+@pytest.mark.parametrize("case", POOLS, ids=str)
+def test_maxima(backend, numpy, case):
+    size, *where = case
+    x = random((2, 3, *size))
+    pooled(backend, numpy, x, *where)
+    x[0, :, 2, 3] = np.nan
+    x[1, :, :4, :4] = -np.inf
+    pooled(backend, numpy, x, *where)
+    pooled(backend, numpy, random((2, 1, *size), "f2"), *where)
+    pooled(backend, numpy, np.round(random((2, 1, *size), "f4")), *where)  # many that are equal
+
+
+def test_maxima_of_integers(backend, numpy):
+    x = np.random.default_rng(0).integers(-128, -120, (2, 6, 7)).astype(np.int8)
+    for _, *where in POOLS[:2]:
+        y = backend.max_pool2d(backend.from_numpy(x), *where)
+        np.testing.assert_array_equal(y.get(), numpy.max_pool2d(x, *where))
+        which = backend.argmax_pool2d(backend.from_numpy(x), *where)
+        np.testing.assert_array_equal(which.get(), numpy.argmax_pool2d(x, *where))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8"])
+@pytest.mark.parametrize(("counted", "divisor"), [(True, None), (False, None), (True, 3)])
+def test_means(backend, numpy, dtype, counted, divisor):
+    for size, kernel, stride, padding, _ in [*POOLS[:2], ((9, 20), (3, 3), (2, 3), ((1, 0), (1, 2)), 1)]:
+        x, rest = random((2, 3, *size), dtype), (kernel, stride, padding, counted, divisor)
+        y = numpy.avg_pool2d(x, *rest)
+        close(backend.avg_pool2d(backend.from_numpy(x), *rest), y)
+        z = random(y.shape, dtype, 1)
+        close(backend.avg_unpool2d(backend.from_numpy(z), size, *rest), numpy.avg_unpool2d(z, size, *rest))
+
+
+def test_pooling_of_views_and_of_nothing(backend, numpy):
+    x, where = random((2, 6, 8)), POOLS[0][1:]
+    view = backend.from_numpy(x).permute((0, 2, 1))
+    close(backend.max_pool2d(view, *where), numpy.max_pool2d(x.mT, *where))
+    assert backend.max_pool2d(backend.from_numpy(x[:0]), *where).shape == (0, 3, 4)
+
+
+def test_means_of_integers(backend):
+    x = backend.from_numpy(np.zeros((1, 4, 4), np.int32))
+    with pytest.raises(TypeError, match="means are of floats, found int32"):
+        backend.avg_pool2d(x, (2, 2), (2, 2), ((0, 0), (0, 0)), True, None)

@@ -21,6 +21,7 @@ from .indexing import IndexKernels
 from .losses import LossKernels
 from .matmul import MatmulKernels
 from .normalizing import RowKernels
+from .pooling import PoolKernels
 from .random import PhiloxStream
 from .reductions import ReduceKernels
 from .shape import ShapeKernels
@@ -36,6 +37,7 @@ class OpenCLBackend(
     SortKernels,
     ShapeKernels,
     WindowKernels,
+    PoolKernels,
     MatmulKernels,
     LossKernels,
     RowKernels,

@@ -73,7 +73,7 @@ class Sliding:
         planes, moved = n * channels, _MOVED.get(x.dtype.itemsize)
         kernel = device.kernel(("unfold", x.dtype.itemsize), lambda: self._unfold_source(device, moved))
         tiles = planes * self.kernels * (1 if device.is_cpu else self.places)
-        items, each = _shares(device, tiles, self.places)
+        items, each = shares(device, tiles, self.places)
         device.launch(
             kernel, items, (1 if device.is_cpu else GROUP,), y.buffer, 0, x.buffer, x.offset, *self.arguments(),
             channels, tiles, each, *steps, *x.strides[:2], *inner,
@@ -126,7 +126,7 @@ class Sliding:
         columns, planes = self.kernels * self.places, n * channels
         kernel = device.kernel(("fold", x.dtype), lambda: self._fold_source(device, x.dtype))
         tiles = planes * math.prod(self.size[:2] if device.is_cpu else self.size)
-        items, each = _shares(device, tiles, self.size[2] * self.kernels)
+        items, each = shares(device, tiles, self.size[2] * self.kernels)
         device.launch(
             kernel, items, (1 if device.is_cpu else GROUP,), y.buffer, 0, x.buffer, x.offset, *self.arguments(),
             channels, tiles, each, columns, math.prod(self.size),
@@ -187,7 +187,7 @@ def _span() -> list[str]:
     ]
 
 
-def _shares(device: Any, tiles: int, work: int) -> tuple[int, int]:
+def shares(device: Any, tiles: int, work: int) -> tuple[int, int]:
     """How many work items there are, and how many tiles each does."""
     if not device.is_cpu:
         return tiles, 1
@@ -220,4 +220,4 @@ def _source(device: Any, name: str, stored: str, names: list[str], body: list[st
     return "\n".join(lines), [None, np.int64] * 2 + [np.int64] * len(longs)
 
 
-__all__ = ["Sliding", "counts"]
+__all__ = ["Sliding", "counts", "shares"]
