@@ -65,6 +65,7 @@ class CuPyBackend(
         self.runtime = Runtime(self.xp)
         if self.runtime.device_count() > 1:
             self._stay_on(index or 0)
+        _MADE.append(self)
 
     @classmethod
     def locate(cls, which: int | str | None) -> int:
@@ -258,10 +259,15 @@ _BFLOAT16 = _bfloat16()
 CuPyBackend.dtypes = frozenset(d for d in dtypes.ALL if d.numpy is not None or _BFLOAT16 is not None)
 
 
+#: Every backend that was made, for `_after_fork`.
+_MADE: list[CuPyBackend] = []
+
+
 def _after_fork() -> None:
     """In a child of a process that has used the driver: say so, where CUDA would answer with a number."""
-    if detect.started_in is not None:
-        CuPyBackend.from_numpy = CuPyBackend.empty = CuPyBackend.to_numpy = _forked  # type: ignore[assignment,method-assign]
+    for backend in _MADE:
+        for name in ("from_numpy", "to_numpy", "empty", "zeros", "full", "copy"):
+            setattr(backend, name, _forked)
 
 
 def _forked(*args: Any) -> Any:

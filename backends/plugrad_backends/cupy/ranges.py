@@ -6,6 +6,7 @@ element instead; whoever waits for the device anyway reads that note.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -30,29 +31,33 @@ class Ranges:
         self._xp, self._number = xp, 0
         self._note: Any = None
         self._errors: OrderedDict[int, Callable[[int], Exception]] = OrderedDict()
+        self._lock = threading.Lock()
         self._kernel = xp.ElementwiseKernel(
             "int64 x, int64 low, int64 high, int64 number", "raw int64 found", SOURCE, NAME
         )
 
     def check(self, x: Any, low: int, high: int, error: Callable[[int], Exception]) -> None:
         """Let the device look whether low <= x <= high; `told` raises `error(element)` if not."""
-        if self._note is None:
-            self._note = self._xp.zeros(2, np.int64)
-        self._number += 1
-        self._errors[self._number] = error
-        if len(self._errors) > REMEMBERED:
-            self._errors.popitem(last=False)
-        self._kernel(x, low, high, self._number, self._note)
+        with self._lock:
+            if self._note is None:
+                self._note = self._xp.zeros(2, np.int64)
+            self._number += 1
+            self._errors[self._number] = error
+            if len(self._errors) > REMEMBERED:
+                self._errors.popitem(last=False)
+            self._kernel(x, low, high, self._number, self._note)
 
     def told(self) -> Exception | None:
         """The error of the first check that failed since the last call, if one did; waits for the device."""
         if not self._errors:
             return None
-        bad, number = self._note.get().tolist()
-        if not number:
+        with self._lock:  # what another thread checks meanwhile is neither read nor forgotten
+            bad, number = (0, 0) if self._note is None else self._note.get().tolist()
+            known = self._errors.get(number)
             self._errors.clear()
-            return None
-        error = self._errors.get(number, lambda bad: IndexError(f"index {bad} is out of bounds"))(bad)
-        self._note, self._errors = None, OrderedDict()
+            if not number:
+                return None
+            self._note.fill(0)
+        error = known(bad) if known is not None else IndexError(f"index {bad} is out of bounds")
         error.add_note("This was found when values were next read: the op itself was called before.")
         return error
