@@ -428,3 +428,11 @@ def test_results_that_are_operands_may_change_places(opencl):
 def test_one_result_in_a_tuple_stays_in_it(opencl):
     x = opencl.from_numpy(np.ones(2, np.float32))
     assert isinstance(opencl.fused("one", lambda a: (a + 1.0,), 1)(x), tuple)
+
+
+def test_numbers_that_a_kernel_does_not_read_need_no_plan_of_their_own(opencl):
+    fused = opencl.fused("unread", lambda x, a, b: x * a, 3)
+    raw = opencl.from_numpy(np.ones(2, np.float32))
+    for k in range(5):
+        agree(fused(raw, 2.0, float(k)), np.full(2, 2, np.float32))
+    assert len(fused._plans) == 1

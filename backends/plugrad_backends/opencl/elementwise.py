@@ -29,14 +29,17 @@ BROADCAST, DENSE, STRIDED = "0", "1", "s"
 class Plan:
     """All of a launch but the operands' memory: found once for each tuple of signatures."""
 
-    __slots__ = ("groups", "items", "kernel", "outs", "tail", "takes")
+    __slots__ = ("groups", "is_by_value", "items", "kernel", "outs", "tail", "takes")
 
     def __init__(
-        self, kernel: Any, items: int, groups: int, outs: list[Any], tail: list[int], takes: Any
-    ) -> None:
+        self, kernel: Any, items: int, groups: int, outs: list[Any], tail: list[int], takes: list[int] | None,
+        is_by_value: bool,
+    ) -> None:  # fmt: skip
         self.kernel, self.items, self.groups, self.outs, self.tail = kernel, (items,), (groups,), outs, tail
         #: Which of the operands are handed over; None for all.
         self.takes = takes
+        #: Whether numbers among the operands are constants of the kernel.
+        self.is_by_value = is_by_value
 
 
 class Elementwise:
@@ -160,13 +163,11 @@ class Elementwise:
         plan = self._plan(args, outs)
         if len(self._plans) > 4096:
             self._plans.clear()
-        if plan.takes is None or all(
-            type(a) not in _NUMBERS for i, a in enumerate(args) if i not in plan.takes
-        ):
-            self._plans[key] = plan
-        else:
+        if plan.is_by_value:
             self._by_value.add(key)
             self._plans[key, values] = plan
+        else:
+            self._plans[key] = plan
         return plan
 
     def _plan(self, args: Sequence[Any], outs: Sequence[Any] | None) -> Plan:
@@ -181,10 +182,11 @@ class Elementwise:
         results, takes, types = self._traced(args, outs)
         dtypes = [r.dtype for r in results]
         sigs = [layout.signature(shape, d) for d in dtypes] if outs is None else list(outs)
+        is_by_value = any(type(a) in _NUMBERS and i not in types for i, a in enumerate(args))
         used = [i for i in takes if i in arrays]
         numbers = [i for i in takes if i not in arrays]
         if not sigs[0].size:
-            return Plan(None, 0, 1, sigs, [], takes)
+            return Plan(None, 0, 1, sigs, [], takes, is_by_value)
         strides = [layout.broadcast_strides(s, shape) for s in sigs]
         strides += [layout.broadcast_strides(args[i].sig, shape) for i in used]
         extents, steps = layout.collapse(shape, strides)
@@ -197,7 +199,7 @@ class Elementwise:
         else:  # results that step nowhere are written element by element
             classes = classes[: len(sigs)].replace(BROADCAST, STRIDED) + classes[len(sigs) :]
         operands = [(i, args[i].dtype) for i in used] + [(i, types[i]) for i in numbers]
-        constants = tuple((i, repr(a)) for i, a in enumerate(args) if i not in arrays and i not in takes)
+        constants = tuple((i, repr(a)) for i, a in enumerate(args) if i not in arrays and i not in types)
         spec = (self.c_name, self, rank, classes, tuple(operands), tuple(s.dtype for s in sigs), constants)
         source = Source(self.c_name, device, results, [s.dtype for s in sigs], operands, rank, classes)
         kernel = device.kernel(spec, source.text)
@@ -210,9 +212,8 @@ class Elementwise:
             if c == STRIDED:
                 tail.append(s[-1])
         order = [*used, *numbers]
-        return Plan(
-            kernel, items, source.group, sigs, tail, None if order == list(range(len(args))) else order
-        )
+        some = None if order == list(range(len(args))) else order
+        return Plan(kernel, items, source.group, sigs, tail, some, is_by_value)
 
     def _shares(self, n: int, rows: int, group: int) -> tuple[int, list[int]]:
         """How many work items, and the arguments that say what each does: see `Source`."""
@@ -237,7 +238,7 @@ class Elementwise:
     def _traced(
         self, args: Sequence[Any], outs: Sequence[Any] | None
     ) -> tuple[list[Any], list[int], dict[int, np.dtype[Any]]]:
-        """The results as expressions; which operands are handed over, arrays first; the dtypes of numbers among them."""
+        """The results as expressions; the operands to hand over, arrays first; dtypes of numbers that are no constants."""
         kind = self.device.array_type
         found = [a.dtype for i, a in enumerate(args) if type(a) is kind and i not in self.free]
         found = found or [a.dtype for a in args if type(a) is kind] or [outs[0].dtype]
@@ -265,7 +266,8 @@ class Elementwise:
             except NotTraceable:
                 if not first or not types:
                     raise
-        if any(g is not v for g, v in zip(given, variables)):
+        if any(i >= first for i in types):
+            types = {i: t for i, t in types.items() if i < first}
             self._constants += 1
             if self._constants > VARIANTS:
                 raise NotTraceable(f"{self.name} would need a kernel for each of many numbers")
