@@ -23,9 +23,10 @@ class _Farewell:
 
     def __init__(self) -> None:
         self._thread = get_ident()
+        self._active = active  # at the interpreter's end the module may have none
 
     def __del__(self) -> None:
-        active.pop(self._thread, None)
+        self._active.pop(self._thread, None)
 
 
 class _ThreadModes(threading.local):

@@ -168,6 +168,17 @@ def test_operators(xp, device, op):
         assert a is before
 
 
+def test_complex_numbers_build_no_kernels(xp, device):
+    x = xp.asarray(C, device=device)
+    same(x * 2j, C * 2j)
+    same(1j - x, 1j - C)
+    builds = device.builds
+    same(x * 3.5j, C * 3.5j)
+    same((0.5 + 1j) - x, (0.5 + 1j) - C)
+    assert device.builds == builds
+    same(xp.asarray(F, device=device) * 2j, F * 2j)
+
+
 def test_products(xp, device):
     a, b = np.arange(6.0).reshape(2, 3), np.arange(24.0).reshape(2, 3, 4)
     x, y = xp.asarray(a, device=device), xp.asarray(b, device=device)
@@ -290,6 +301,8 @@ ERRORS = [
     (lambda xp, x: operator.iadd(x[0], x), ValueError, r"shape \(3,\) cannot take results of shape \(2, 3\)"),
     (lambda xp, x: xp.sin(x), TypeError, "sin: the dtype must be one of float, complex; found int32: call xp.astype first"),
     (lambda xp, x: xp.add(x, "a"), TypeError, "add: operands are arrays of OpenCL and Python numbers, found str"),
+    (lambda xp, x: x + I, TypeError, "array of NumPy beside one of OpenCL: xp.asarray copies it to the device"),
+    (lambda xp, x: I - x, TypeError, "array of NumPy beside one of OpenCL"),
     (lambda xp, x: xp.add(1, 2), TypeError, "an array of OpenCL is needed, found int, int"),
     (lambda xp, x: xp.sum(x, axis=2), IndexError, "axis 2 is out of bounds for an array of 2 dimensions"),
     (lambda xp, x: xp.sum(x, axis=(0, 0)), ValueError, "names an axis twice"),

@@ -193,10 +193,9 @@ def asinh(x: Any) -> Pair:
 def atanh(x: Any) -> Pair:
     """log1p(4 re / |1 - x|²) / 4 and half the angle of (1 + x) / (1 - x); far out, where squares overflow, ±i π/2."""
     limit = 1e18 if x.re.dtype.itemsize == 4 else 1e150
-    far = (_is(">", _call("fabs", x.re), limit) | _is(">", _call("fabs", x.im), limit)) & _is(
-        "==", x.im, x.im
-    )
-    size = _call("fabs", x.re)
+    size, height = _call("fabs", x.re), _call("fabs", x.im)
+    far = (_is(">", size, limit) & _is("==", x.im, x.im)) | (_is(">", height, limit) & _is("==", x.re, x.re))
+    far = far | _is("==", height, float("inf"))
     away = 1 - size
     re = _call("copysign", _call("log1p", 4 * size / (away * away + x.im * x.im)) * 0.25, x.re)
     re = _select(

@@ -144,11 +144,28 @@ class Array(ArrayProtocol):
     __hash__ = object.__hash__
 
 
+def _as_operand(self: Any, other: Any) -> Any:
+    """A complex number as an array, since a kernel takes none as an argument; NumPy's arrays are refused."""
+    if type(other) is complex:
+        return self.device.functions.full((), other, np.result_type(self.dtype, other))
+    raise TypeError(
+        "an array of NumPy beside one of OpenCL: xp.asarray copies it to the device, x.get() to the host"
+    )
+
+
+#: Operands that kernels do not take as they are.
+_FOREIGN = frozenset((complex, np.ndarray))
+
+
 def _binary(name: str) -> tuple[Any, Any]:
     def forward(self: Any, other: Any) -> Any:
+        if type(other) in _FOREIGN:
+            other = _as_operand(self, other)
         return getattr(self.device.functions, name)(self, other)
 
     def reflected(self: Any, other: Any) -> Any:
+        if type(other) in _FOREIGN:
+            other = _as_operand(self, other)
         return getattr(self.device.functions, name)(other, self)
 
     return forward, reflected
