@@ -217,7 +217,7 @@ def scatter(walk: Walk, value_steps: tuple[int, int, int], reach: tuple[int, int
     # Destinations are divided among work items: into ranges of indices, and blocks of inner elements.
     blocks, wanted = inner, SCATTERING
     if device.is_cpu:
-        wanted = min((2 if form == SINGLE else 4) * device.units, -(-outer * m * inner // GRAIN))
+        wanted = min((1 if form == SINGLE else 4) * device.units, -(-outer * m * inner // GRAIN))
         blocks = max(1, min(-(-wanted // outer), inner // 64)) if form == EACH else 1
     ranges = max(1, min(-(-wanted // (outer * blocks)), high - low))
     if form == ROWS:
