@@ -329,3 +329,16 @@ def test_the_schedule_of_gpus_on_cpus(name):
         gpu.take(gpu.from_numpy(np.zeros(500)), gpu.from_numpy(many), 0)
     order = gpu.argsort(gpu.from_numpy(x.reshape(3, 10000)), 1, False)
     np.testing.assert_array_equal(order.get(), cpu.argsort(x.reshape(3, 10000), 1, False))
+
+
+@pytest.mark.parametrize(
+    ("char", "value"), [("B", 300), ("B", -1), ("b", 200), ("i", 2**40), ("l", 2**70), ("i", np.nan)]
+)
+def test_numbers_that_do_not_fit(opencl, char, value):
+    x = opencl.from_numpy(np.zeros(3, char))
+    for key in ((slice(1, None), ...), (np.array([0, 2]),), (np.array([True, False, True]),), ...):
+        with pytest.raises((OverflowError, ValueError)) as expected:
+            np.zeros(3, char)[key] = value
+        with pytest.raises(expected.type, match=str(expected.value)[:20]):
+            opencl.setitem(x, raw(opencl, key), value)
+    np.testing.assert_array_equal(x.get(), np.zeros(3, char))

@@ -148,8 +148,12 @@ class OpenCLBackend(
         if isinstance(value, Array):
             self._cast_into(part, value)
         else:
-            self._filled(part, value)
+            self._filled(part, self._fitting(value, raw.dtype))
         return raw
+
+    def _fitting(self, value: Any, dtype: np.dtype[Any]) -> Any:
+        """A number that is written, as `dtype` has it; OverflowError or ValueError, as of NumPy, for integers that have not."""
+        return np.array(value, dtype).item() if dtype.kind in "iu" else value
 
     def _part(self, raw: Array, key: Any) -> Array | None:
         """The view that a key names; None where it has arrays in it."""

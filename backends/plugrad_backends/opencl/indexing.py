@@ -132,7 +132,7 @@ class IndexKernels:
         """What is written into `x` as an array of its dtype, with memory of its own."""
         if not hasattr(value, "sig"):
             raw = self.device.empty((), x.dtype)
-            self._filled(raw, value)
+            self._filled(raw, self._fitting(value, x.dtype))
             return raw
         if value.dtype != x.dtype:
             return self._cast(value, x.dtype)
