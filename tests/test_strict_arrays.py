@@ -70,6 +70,8 @@ PROGRAMS: list[Callable[[Any, Any], Any]] = [
     lambda x, i: _written(x, lambda y: y.scatter_(0, i, x).index_fill_(1, i[0, :1], 2).masked_fill_(y > 1, 0)),
     lambda x, i: _written(x, lambda y: y.clamp_(-0.5, 0.5).sub_(1, alpha=2).div_(2).zero_().add_(x)),
     # shapes
+    lambda x, i: x.reshape(torch.tensor(2), np.int64(6)).view(i.max() + 1, -1).expand(np.int32(3), 4).permute(np.int64(1), 0),
+    lambda x, i: x.t().reshape(-1).view(2, -1, 3).reshape(-1, 2)[:0].reshape(-1, 4).sum() + x.reshape([-1]),
     lambda x, i: torch.cat([x, x.t().reshape(3, 4)], 1).chunk(3, 1)[1] + x.split([1, 3], 1)[0],
     lambda x, i: x.reshape(2, -1).permute(1, 0).flip(0).roll((1, 2), (0, 1)).repeat(1, 2).unfold(0, 2, 1),
     lambda x, i: torch.einsum("ij,kj->ik", x, x) @ x + torch.tensordot(x, x, 2) + torch.outer(x[0, :3], x[1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any
 
 from .. import ops
@@ -17,7 +18,11 @@ def sizes(given: tuple[Any, ...], asked: str) -> tuple[Any, ...]:
         raise TypeError(
             f"{asked}() missing 1 required positional argument: give it integers, or a tuple of them"
         )
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    found = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    for n in found:
+        if type(n) is not int:  # a tensor or a number of NumPy's, which no backend must meet
+            return tuple(map(index, found))
+    return found
 
 
 class Pieces(Variable):

@@ -13,8 +13,6 @@ from .pieces import Pieces, sizes
 
 def _reshaped(x: Any, op: Any, shape: tuple[Any, ...]) -> Any:
     """`op(x, shape)`, with PyTorch's errors."""
-    if min(shape, default=0) < -1:
-        raise _unfit(x, shape)
     try:
         return op.call(x, shape)
     except RuntimeError:
@@ -26,7 +24,7 @@ def _reshaped(x: Any, op: Any, shape: tuple[Any, ...]) -> Any:
 def _inferred(x: Any, shape: tuple[Any, ...]) -> tuple[Any, ...]:
     """`shape` with what -1 stands for in it: no backend knows of that."""
     n, known = math.prod(x._raw.shape), math.prod([s for s in shape if s != -1])
-    if sum([s < 0 for s in shape]) > 1 or not known or n % known:
+    if min(shape) < -1 or shape.count(-1) > 1 or not known or n % known:
         raise _unfit(x, shape)
     return tuple([n // known if s == -1 else s for s in shape])
 
@@ -59,7 +57,7 @@ class Shapes(Pieces):
     def reshape(self, *shape: Any) -> Any:
         """The same elements, in row-major order, in another shape: a view where possible, else a copy."""
         shape = sizes(shape, "reshape")
-        if -1 in shape:
+        if min(shape, default=0) < 0:
             shape = _inferred(self, shape)
         viewable = layout.can_view(self, shape)
         return _reshaped(self, ops.reshape_ if viewable else ops.unsafe_view, shape)
@@ -77,7 +75,7 @@ class Shapes(Pieces):
                 )
             return ops.bitcast.call(self, size[0])
         shape = sizes(size, "view")
-        if -1 in shape:
+        if min(shape, default=0) < 0:
             shape = _inferred(self, shape)
         if not layout.can_view(self, shape):
             self.reshape(shape)  # raises where no copy would help either
