@@ -168,6 +168,32 @@ def test_operators(xp, device, op):
         assert a is before
 
 
+def test_in_place(xp, device):
+    cases = [
+        (F, 2),
+        (F, 0.5),
+        (F, F[0]),
+        (F, F),
+        (D, F[:1, :3].astype(np.float64)[0]),
+        (C, 2),
+        (C, 1j),
+        (U, U),
+        (D, D.astype("f4")),
+    ]
+    for name in ("add", "sub", "mul"):
+        for a, b in cases:
+            x = before = xp.asarray(a, device=device)
+            y = xp.asarray(b, device=device) if isinstance(b, np.ndarray) else b
+            x = getattr(operator, f"i{name}")(x, y)
+            assert x is before
+            same(x, getattr(operator, name)(a, b).astype(a.dtype))
+    x = xp.asarray(F, device=device)
+    view = x[:, ::-1]
+    view -= x  # of what was there before
+    same(x, F - F[:, ::-1])
+    same(view, F[:, ::-1] - F)
+
+
 def test_complex_numbers_build_no_kernels(xp, device):
     x = xp.asarray(C, device=device)
     same(x * 2j, C * 2j)

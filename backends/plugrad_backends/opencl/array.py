@@ -9,7 +9,7 @@ import numpy as np
 
 from . import layout
 from .layout import Signature, signature
-from .protocol import ArrayProtocol
+from .protocol import OPERATORS, ArrayProtocol
 
 
 class Array(ArrayProtocol):
@@ -171,11 +171,7 @@ def _binary(name: str) -> tuple[Any, Any]:
     return forward, reflected
 
 
-for _op, _name in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder",
-    "pow": "pow", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
-    "rshift": "bitwise_right_shift",
-}.items():  # fmt: skip
+for _op, _name in OPERATORS.items():
     _forward, _reflected = _binary(_name)
     setattr(Array, f"__{_op}__", _forward)
     setattr(Array, f"__r{_op}__", _reflected)

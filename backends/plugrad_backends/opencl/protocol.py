@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from . import layout
+
 #: DLPack's numbers of kinds of devices.
 DLPACK_CPU, DLPACK_OPENCL = 1, 4
 
@@ -142,11 +144,24 @@ class ArrayProtocol:
         return self.__array_namespace__().matmul(other, self)
 
 
-def _in_place(name: str) -> Any:
+def _stays(x: Any, other: Any) -> bool:
+    """Whether an elementwise function of the two has the shape of `x`, and its dtype unless that is bool."""
+    if type(other) in (int, float):
+        return x.dtype.kind in ("f" if type(other) is float else "iuf")
+    return (
+        type(other) is type(x)
+        and other.dtype == x.dtype
+        and layout.broadcast([x.shape, other.shape]) == x.shape
+    )
+
+
+def _in_place(op: str, name: str) -> Any:
     def write(self: Any, other: Any, /) -> Any:
-        result = getattr(self, name)(other)
-        if result is NotImplemented:
-            return result
+        kernel = getattr(self.device.functions, name)
+        if hasattr(kernel, "into") and _stays(self, other):
+            kernel.into((self,), self, other)
+            return self
+        result = getattr(self, op)(other)
         if result.shape != self.shape:
             raise ValueError(f"an array of shape {self.shape} cannot take results of shape {result.shape}")
         if not np.can_cast(result.dtype, self.dtype, "same_kind"):
@@ -156,21 +171,13 @@ def _in_place(name: str) -> Any:
     return write
 
 
-for _op in [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "and",
-    "or",
-    "xor",
-    "lshift",
-    "rshift",
-    "matmul",
-]:
-    setattr(ArrayProtocol, f"__i{_op}__", _in_place(f"__{_op}__"))
+#: Python's operators of two operands, and the functions that they call.
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide", "mod": "remainder",
+    "pow": "pow", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}  # fmt: skip
+for _op, _name in (*OPERATORS.items(), ("matmul", "matmul")):
+    setattr(ArrayProtocol, f"__i{_op}__", _in_place(f"__{_op}__", _name))
 
 __all__ = ["ArrayProtocol", "index_parts"]
