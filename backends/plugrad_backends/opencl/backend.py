@@ -24,6 +24,7 @@ from .normalizing import RowKernels
 from .pooling import PoolKernels
 from .random import PhiloxStream
 from .reductions import ReduceKernels
+from .scan import ScanKernels
 from .shape import ShapeKernels
 from .sort import SortKernels
 from .windows import WindowKernels
@@ -41,6 +42,7 @@ class OpenCLBackend(
     MatmulKernels,
     LossKernels,
     RowKernels,
+    ScanKernels,
     ReduceKernels,
     ElementwiseKernels,
     Backend,
