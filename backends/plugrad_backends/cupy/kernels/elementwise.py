@@ -26,6 +26,7 @@ THREADS = 128
 #: Traces with numbers as constants, which some functions need, are kept up to this many for each function.
 VARIANTS = 64
 _NUMBERS = frozenset((int, float))
+_BLOCK = (THREADS, 1)
 _D = CUDA()
 
 
@@ -36,7 +37,8 @@ class Plan(NamedTuple):
     plain: Kernel | None
     grids: tuple[Grid, Grid]
     outs: list[tuple[tuple[int, ...], Any]]
-    takes: list[int]
+    arrays: list[int]
+    numbers: list[int]
     tail: list[int]
 
 
@@ -73,44 +75,48 @@ class Elementwise:
 
         With `out`, an array or a tuple of them, the results are written there.
         """
-        kind, kernels = self.array_type, self.kernels()
-        outs = None if out is None else out if isinstance(out, tuple) else (out,)
-        key: tuple[Any, ...] = (
-            id(kernels),
-            *[
-                (a.dtype, a.shape, a.strides)
-                if isinstance(a, kind)
-                else type(a)
-                if type(a) in _NUMBERS
-                else a
-                for a in args
-            ],
-        )
-        if outs is not None:
-            key = (*key, "out", *[(o.dtype, o.shape, o.strides) for o in outs])
-            args = _unclashed(args, outs, kind)
-        plan = self._plans.get(key)
+        kernels = self.kernels()
+        outs = () if out is None else out if isinstance(out, tuple) else (out,)
+        if outs:
+            args = _unclashed(args, outs, self.array_type)
+        key: list[Any] = [kernels, len(args)]
+        for a in (*args, *outs):
+            kind = type(a)
+            if kind in _NUMBERS:
+                key.append(kind)
+            elif isinstance(a, self.array_type):
+                key += a.dtype.num, a.shape, a.strides
+            else:
+                key += kind, a
+        found = tuple(key)
+        plan = self._plans.get(found)
         if plan is None:
             try:
-                plan = self._planned(key, kernels, args, outs)
+                plan = self._planned(found, kernels, args, outs or None)
             except NotTraceable:
                 if not self.op_by_op:
                     raise
                 return self._op_by_op(args, out)
-        if outs is None:
+        if not outs:
             outs = tuple([self.empty(shape, dtype) for shape, dtype in plan.outs])
             out = outs[0] if len(outs) == 1 else outs
         if plan.plain is None:  # nothing to compute
             return out
-        addresses = [o.data.ptr for o in outs]
-        given = [args[i].data.ptr if isinstance(args[i], kind) else args[i] for i in plan.takes]
-        if plan.wide is not None and not any(
-            (a & 15)
-            for a in (*addresses, *[g for g, i in zip(given, plan.takes) if isinstance(args[i], kind)])
-        ):
-            plan.wide(plan.grids[0], (THREADS, 1), *addresses, *given, *plan.tail)
+        given: list[Any] = [o.data.ptr for o in outs]
+        given += [args[i].data.ptr for i in plan.arrays]
+        wide = plan.wide
+        if wide is not None:
+            together = 0
+            for address in given:
+                together |= address
+            if together & 15:
+                wide = None
+        given += [args[i] for i in plan.numbers]
+        given += plan.tail
+        if wide is not None:
+            wide(plan.grids[0], _BLOCK, *given)
         else:
-            plan.plain(plan.grids[1], (THREADS, 1), *addresses, *given, *plan.tail)
+            plan.plain(plan.grids[1], _BLOCK, *given)
         return out
 
     def _op_by_op(self, args: Sequence[Any], out: Any) -> Any:
@@ -132,7 +138,7 @@ class Elementwise:
         plan = self._plan(kernels, args, outs)
         if len(self._plans) > 4096:
             self._plans.clear()
-        if all(type(a) not in _NUMBERS or i in plan.takes for i, a in enumerate(args)):
+        if all(type(a) not in _NUMBERS or i in plan.numbers for i, a in enumerate(args)):
             self._plans[key] = plan
         else:
             self._by_value.add(key)
@@ -148,7 +154,7 @@ class Elementwise:
         shape = np.broadcast_shapes(*[args[i].shape for i in arrays]) if outs is None else outs[0].shape
         made = [(shape, r.dtype) for r in results] if outs is None else [(o.shape, o.dtype) for o in outs]
         if not math.prod(shape):
-            return Plan(None, None, ((0, 1), (0, 1)), made, takes, [])
+            return Plan(None, None, ((0, 1), (0, 1)), made, [], [i for i in takes if i not in arrays], [])
         used = [i for i in takes if i in arrays]
         memory = [(f"y{k}", d) for k, (_, d) in enumerate(made)] + [(f"x{i}", args[i].dtype) for i in used]
         numbers = [(f"x{i}", types[i]) for i in takes if i not in arrays]
@@ -168,14 +174,22 @@ class Elementwise:
                 self.name, results, memory[:outputs], memory[outputs:], numbers, 0, repeated
             )
             grids = ((-(-n // (THREADS * vector)), 1), (-(-n // THREADS), 1))
-            return Plan(kernels.of(source, "wide"), kernels.of(source, "plain"), grids, made, takes, [n])
+            return Plan(
+                kernels.of(source, "wide"),
+                kernels.of(source, "plain"),
+                grids,
+                made,
+                used,
+                takes[len(used) :],
+                [n],
+            )
         rank = next(r for r in (2, 4, 8, 16, 64) if r >= len(extents))
         tail = [n, *_padded(extents, rank, 1)[1:]]
         for s in steps:
             tail += _padded(s, rank, 0)
         source, _ = generate(self.name, results, memory[:outputs], memory[outputs:], numbers, rank, ())
         grid = (-(-n // THREADS), 1)
-        return Plan(None, kernels.of(source, "strided"), (grid, grid), made, takes, tail)
+        return Plan(None, kernels.of(source, "strided"), (grid, grid), made, used, takes[len(used) :], tail)
 
     def _traced(self, args: Sequence[Any], outs: Any) -> tuple[list[Any], list[int], dict[int, Any]]:
         """The results as expressions; which operands are handed over, arrays first; the dtypes of numbers among them."""

@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -155,29 +156,16 @@ class Members:
 
     def _reduced(self, op: str, x: Any, axis: Axes, keepdims: bool) -> Any:
         """A reduction over axes: over neighbouring ones where they lie, else after they were moved to the end."""
-        shape, ndim = x.shape, x.ndim
-        wanted = sorted(a % ndim for a in axis) if ndim else []
-        kept = tuple([1 if i in wanted else n for i, n in enumerate(shape) if keepdims or i not in wanted])
-        name = x.dtype.name
-        whole = name in FLOATS or op in ("max", "min")
-        y = self.device.empty(
-            kept,
-            np.int64
-            if op.startswith("arg")
-            else bool
-            if op in ("any", "all")
-            else x.dtype
-            if whole
-            else np.int64,
-        )
-        first, last = (wanted[0], wanted[-1] + 1) if wanted else (ndim, ndim)
-        if last - first == len(wanted):
-            x = self.dense(x)
-            outer, n, inner = math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+        kept, moved, outer, n, inner = _geometry(x.shape, tuple(axis), keepdims)
+        name = name_of(x.dtype)
+        if op in ("any", "all"):
+            dtype: Any = bool
+        elif op in ("max", "min"):
+            dtype = x.dtype
         else:
-            x, _ = self._last(x, tuple(wanted))
-            n, inner = math.prod([shape[i] for i in wanted]), 1
-            outer = math.prod([m for i, m in enumerate(shape) if i not in wanted])
+            dtype = x.dtype if name in FLOATS and not op.startswith("arg") else np.int64
+        y = self.device.empty(kept, dtype)
+        x = self.dense(x) if moved is None else self._last(x, moved)[0]
         if not y.size:
             return y
         held: list[Any] = []
@@ -216,7 +204,7 @@ class Members:
             return (
                 self._quotient(self.sum(x, axis, keepdims), n) if n else self.others.mean(x, axis, keepdims)
             )
-        if x.dtype.name not in FLOATS:
+        if name_of(x.dtype) not in FLOATS:
             return self.others.mean(x, axis, keepdims)
         return self._reduced("mean", x, axis, keepdims)
 
@@ -292,7 +280,7 @@ class Members:
 
     @staticmethod
     def _known(x: Any) -> bool:
-        return x.dtype.name in NUMBERS
+        return name_of(x.dtype) in NUMBERS
 
     # --- rows -------------------------------------------------------------------------------------------------------------
 
@@ -314,7 +302,7 @@ class Members:
         return self._softmax("log_softmax", True, x, axis)
 
     def _softmax(self, op: str, log: bool, x: Any, axis: Axes) -> Any:
-        name = x.dtype.name
+        name = name_of(x.dtype)
         if name not in FLOATS or (x.ndim and not axis):
             return getattr(self.others, op)(x, axis)
         kernels = self.device.kernels()
@@ -329,7 +317,7 @@ class Members:
         return self._normalized(x, self.dense(weight), self.dense(bias), axis, eps)
 
     def _normalized(self, x: Any, weight: Any, bias: Any, axis: Axes, eps: float) -> Any:
-        name, kernels = x.dtype.name, self.device.kernels()
+        name, kernels = name_of(x.dtype), self.device.kernels()
         w, b = (0 if a is None else a.data.ptr for a in (weight, bias))
 
         def normalize(at: int, to: int, n: int, cols: int) -> None:
@@ -341,7 +329,7 @@ class Members:
 
     def matmul(self, a: Any, b: Any) -> Any:
         """Stacks of matrices, or vectors at either end."""
-        if a.dtype.name not in gemm.DTYPES:
+        if name_of(a.dtype) not in gemm.DTYPES:
             return self.others.matmul(a, b)
         x = a.reshape(1, -1) if a.ndim == 1 else a
         y = b.reshape(-1, 1) if b.ndim == 1 else b
@@ -352,7 +340,7 @@ class Members:
             made = self.zeros_like(made)
         elif plan.calls:
             tf32 = a.dtype.itemsize == 4 and _allow_tf32()
-            name, size = a.dtype.name, a.dtype.itemsize
+            name, size = name_of(a.dtype), a.dtype.itemsize
             gemm.run(self.device.blas(), plan, name, size, x.data.ptr, y.data.ptr, made.data.ptr, tf32)
         shape = plan.shape[:-2] + plan.shape[-2:-1] * (a.ndim > 1) + plan.shape[-1:] * (b.ndim > 1)
         return made if shape == plan.shape else made.reshape(shape)
@@ -405,14 +393,14 @@ class Members:
 
     def index_add(self, x: Any, source: Any, indices: Any, axis: int) -> Any:
         """`x` with slices added, duplicates summed, in the order of the indices."""
-        if x.dtype.kind in "bc" or x.dtype.name not in NUMBERS or not x.ndim:
+        if x.dtype.kind in "bc" or name_of(x.dtype) not in NUMBERS or not x.ndim:
             return self.others.index_add(x, source, indices, axis)
         y = self.copy(x)
         return self._added(y, source, indices, axis, -1)
 
     def _added(self, y: Any, source: Any, indices: Any, axis: int, skip: int) -> Any:
         """Add to `y`, which is dense: each place by one thread, in one order."""
-        name = y.dtype.name
+        name = name_of(y.dtype)
         source, indices = self.dense(source), self._int64(self.dense(indices))
         outer, n, inner = math.prod(y.shape[:axis]), y.shape[axis], math.prod(y.shape[axis + 1 :])
         m = indices.size
@@ -431,6 +419,26 @@ class Members:
 
     def _int64(self, indices: Any) -> Any:
         return indices if indices.dtype == np.int64 else self._cast(indices, np.dtype(np.int64))
+
+
+@cache
+def name_of(dtype: Any) -> str:
+    """The name of a dtype, which NumPy composes anew each time."""
+    return str(dtype.name)
+
+
+@lru_cache(4096)
+def _geometry(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[Any, Axes | None, int, int, int]:
+    """The shape of a reduction's result, the axes to move to the end first, if they are not neighbours, and (outer, n, inner)."""
+    ndim = len(shape)
+    wanted = sorted(a % ndim for a in axis) if ndim else []
+    kept = tuple([1 if i in wanted else n for i, n in enumerate(shape) if keepdims or i not in wanted])
+    first, last = (wanted[0], wanted[-1] + 1) if wanted else (ndim, ndim)
+    if last - first == len(wanted):
+        return kept, None, math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+    n = math.prod([shape[i] for i in wanted])
+    outer = math.prod([m for i, m in enumerate(shape) if i not in wanted])
+    return kept, tuple(wanted), outer, n, 1
 
 
 def _steps(x: Any) -> tuple[int, ...]:

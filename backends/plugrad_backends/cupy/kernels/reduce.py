@@ -7,6 +7,7 @@ on the shape alone: so the same array always has the same sum.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from .launch import Kernels
@@ -26,6 +27,7 @@ class Plan(NamedTuple):
     scratch: int
 
 
+@lru_cache(4096)
 def plan(op: str, dtype: str, outer: int, n: int, inner: int) -> Plan:
     """How a reduction is done.
 
