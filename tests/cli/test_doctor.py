@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import plugrad
+import plugrad_backends
 from plugrad.cli import doctor
 from plugrad.plugins import Registry
 
@@ -64,9 +65,10 @@ def test_doctor_reads_the_environment(run, monkeypatch):
 
 
 def test_doctor_knows_every_variable_that_plugrad_reads():
-    core = Path(plugrad.__file__).parent
+    core, backends = Path(plugrad.__file__).parent, Path(plugrad_backends.__file__).parent
     sources = [p.read_text() for p in core.rglob("*.py") if "cli" not in p.relative_to(core).parts]
-    assert set(re.findall(r"\bPLUGRAD_[A-Z_]+", "".join(sources))) == set(doctor.VARIABLES)
+    sources += [p.read_text() for p in backends.rglob("*.py")]
+    assert set(re.findall(r"\bPLUGRAD_[A-Z_0-9]+", "".join(sources))) == set(doctor.VARIABLES)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from plugrad.op import OPS
 
-from .commands import backend
+from .commands import BROKEN, backend
 
 
 def test_ops(run):
@@ -48,12 +48,13 @@ def test_missing_ops(run, site):
 @pytest.mark.parametrize(
     ("device", "cause"),
     [
-        ("opencl", "needs 'pyopencl'"),
+        ("kiwi", "needs 'no_such_library', which is not installed"),
         ("durian", "device 'durian' is unknown: plugrad knows 'cpu'"),
         ("cpu:x", "Invalid device string: 'cpu:x'"),
     ],
 )
-def test_missing_ops_of_a_device_that_cannot_be_asked(run, capsys, device, cause):
+def test_missing_ops_of_a_device_that_cannot_be_asked(run, site, capsys, device, cause):
+    site.stranger("needy", BROKEN["needy"])
     assert run(f"ops --missing {device}") == (2, "")
     text = capsys.readouterr().err
     assert text.startswith(f"plugrad: {device!r} cannot be asked: ")

@@ -138,3 +138,11 @@ def test_views_share_memory(opencl):
         assert y.base is x and y.buffer is x.buffer
     opencl.setitem(opencl.diagonal(x, 0, 0, 1), ..., 1)
     np.testing.assert_array_equal(x.get(), np.eye(3, 4))
+
+
+def test_minus_1_stands_for_what_is_left(opencl):
+    x = opencl.from_numpy(np.arange(6))
+    assert x.reshape((-1, 2)).shape == (3, 2)
+    for shape in ((-1, -1), (-1, 4), (-1, 0), (-2, 3)):
+        with pytest.raises(ValueError, match="cannot reshape an array of size 6"):
+            x.reshape(shape)

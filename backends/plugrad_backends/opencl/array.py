@@ -71,6 +71,9 @@ class Array(ArrayProtocol):
     def reshape(self, shape: layout.Shape) -> Any:
         """The elements in row-major order in another shape: a view where that is possible."""
         if math.prod(shape) != self.sig.size:
+            rest = -math.prod(shape)  # of the others, where -1 stands for one size
+            if shape.count(-1) == 1 and rest > 0 and self.sig.size % rest == 0:
+                return self.reshape(tuple(self.sig.size // rest if n == -1 else n for n in shape))
             raise ValueError(f"cannot reshape an array of size {self.sig.size} into shape {shape}")
         strides = layout.reshaped(self.sig, shape)
         if strides is None:

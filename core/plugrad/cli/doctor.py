@@ -25,6 +25,8 @@ VARIABLES = {
     "PLUGRAD_DEFAULT_DEVICE": "the device of new tensors",
     "PLUGRAD_STRICT_MUTATION": "unless it is 0, writes raise where PyTorch's do",
     "PLUGRAD_CONFORMANCE": "the tier of the conformance kit",
+    "PLUGRAD_CUDA_KERNELS": "if it is 'cupy', CuPy computes what plugrad has kernels of its own for",
+    "PLUGRAD_TF32": "if it is 1, products of float32 on CUDA are rounded to TF32",
     "PLUGRAD_OPENCL_DEVICE": "the device that 'opencl' stands for",
     "PLUGRAD_OPENCL_HIDE": "capabilities of OpenCL devices that are not used",
 }
