@@ -148,3 +148,28 @@ def test_matrices_that_do_not_fit(backend):
     a = backend.from_numpy(np.zeros((2, 3), np.float32))
     with pytest.raises(RuntimeError, match=r"\[2, 3\] and \[2, 3\] cannot be multiplied.* 3 elements, .* 2$"):
         backend.matmul(a, a)
+
+
+@pytest.mark.parametrize("name", ["pocl", "intel"])
+@pytest.mark.parametrize("register", [16, 32, 64])
+def test_registers_of_other_sizes(name, register):
+    """Tiles as they are on processors with shorter vectors."""
+    from plugrad_backends.opencl.device import Device
+    from plugrad_backends.opencl.matmul import Products
+
+    device = backend_of(name).device
+    own = Device(device.found, device.capabilities)
+    own.functions = device.functions
+    products = Products(own)
+    products.register, products.vectors = register, 4 if register == 64 else 2
+    for dtype in (np.float32, np.float64):
+        for m, k, n in ((23, 17, 70), (1, 40, 33), (5, 21, 9)):
+            a, b = random((m, k), np.dtype(dtype), 0), random((k, n), np.dtype(dtype), 1)
+            for turned in (False, True):
+                raws = []
+                for x in (a, b.T if turned else b):
+                    raw = own.empty(x.shape, x.dtype)
+                    raw.set(x)
+                    raws.append(raw)
+                y = products(raws[0], raws[1].permute((1, 0)) if turned else raws[1])
+                np.testing.assert_allclose(y.get(), a @ b, rtol=2e-4, atol=1e-4)

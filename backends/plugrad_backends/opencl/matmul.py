@@ -12,7 +12,7 @@ from ..expressions import Functions as f
 from . import layout
 from .kernels import elementwise
 from .layout import Signature, signature
-from .products import BLOCK, CPU, GPU, GROUP, PANEL
+from .products import BLOCK, CPU, GPU, GROUP
 
 _FLOAT32 = np.dtype(np.float32)
 #: What matrices are multiplied as, where that is another dtype: sums of integers wrap in any, and of bools each 1 tells.
@@ -78,6 +78,10 @@ class Products:
 
     def __init__(self, device: Any) -> None:
         self.device = device
+        native = 4 * device.device.native_vector_width_float
+        #: The bytes of a register, and how many of them a row of a tile takes, so that all of it stays in registers.
+        self.register: int = native if native in (16, 32) else 64
+        self.vectors = 4 if self.register == 64 else 2
         self._plans: dict[tuple[Signature, Signature], Plan] = {}
 
     def __call__(self, a: Any, b: Any) -> Any:
@@ -156,35 +160,42 @@ class Products:
     ) -> Any:
         """The kernel, and the size of its tiles; the name of a matrix that must be made dense before."""
         device, rank = self.device, len(extents)
-        full = device.width(dtype.itemsize)
+        full = self.register // dtype.itemsize
+        panel = self.vectors * full
+
+        def cpu(width: int = full) -> CPU:
+            return CPU(device, dtype, width, rank, self.vectors)
+
         bytes_a, bytes_b = one.m * one.k * dtype.itemsize, one.n * one.k * dtype.itemsize
         if one.m >= PACKED_ROWS and one.n >= full and (one.b_n != 1 or bytes_b > DIRECT_BYTES):
             if one.a_k != 1 and bytes_a > DIRECT_BYTES:
                 plan.packs[0], walk[1] = self._pack(
                     dtype, extents, walk[1], one.m, one.k, one.a_m, one.a_k, False
                 )
-                one.a_m, one.a_k = -(-one.k // PANEL) * PANEL, 1
+                one.a_m, one.a_k = -(-one.k // panel) * panel, 1
             plan.packs[1], walk[2] = self._pack(dtype, extents, walk[2], one.k, one.n, one.b_k, one.b_n, True)
-            one.b_k, one.b_n, one.b_panel = PANEL, 1, one.k * PANEL
+            one.b_k, one.b_n, one.b_panel = panel, 1, one.k * panel
             key: tuple[Any, ...] = "matmul_panels", dtype, rank
-            return device.kernel(key, lambda: CPU(device, dtype, full, rank).panels(ROWS)), ROWS, PANEL
+            return device.kernel(key, lambda: cpu().panels(ROWS)), ROWS, panel
         if one.b_n == 1 and one.c_n == 1:
             width = full
             while width > one.n:
                 width //= 2
             rows = 1 if one.m == 1 else 4 if one.m in (2, 3, 4, 8) else ROWS
-            vectors = 16 if one.m == 1 else 4  # a lone row has registers for more of its elements
+            vectors = self.vectors * (
+                4 if one.m == 1 else 1
+            )  # a lone row has registers for more of its elements
             key = "matmul_outer", dtype, rank, width, rows
             return (
-                device.kernel(key, lambda: CPU(device, dtype, width, rank).outer(rows, vectors)),
+                device.kernel(key, lambda: cpu(width).outer(rows, vectors)),
                 rows,
                 vectors * width,
             )
         if one.a_k == 1 and one.b_k == 1:
-            rows, columns = (1, 8) if one.m == 1 else (4, 4)
+            rows, columns = (1, 2 * self.vectors) if one.m == 1 else (self.vectors, 4)
             key = "matmul_dot", dtype, rank, rows
             return (
-                device.kernel(key, lambda: CPU(device, dtype, full, rank).dot(rows, columns)),
+                device.kernel(key, lambda: cpu().dot(rows, columns)),
                 rows,
                 columns,
             )
@@ -199,14 +210,17 @@ class Products:
         own = [
             n if s else 1 for n, s in zip(extents, steps)
         ]  # a matrix that serves all of the stack is packed once
-        panels, blocks = -(-q // PANEL), -(-p // BLOCK)
-        inner = p * panels * PANEL
+        width = self.register // dtype.itemsize
+        panel = self.vectors * width
+        panels, blocks = -(-q // panel), -(-p // BLOCK)
+        inner = p * panels * panel
         packed = tuple(inner * d if s else 0 for d, s in zip(layout.dense_strides(tuple(own)), steps))
         tiles = math.prod(own) * panels * blocks
-        each = _share(device, tiles, PANEL * BLOCK, 8000)
-        where = (p * PANEL, PANEL) if panelled else (PANEL, panels * PANEL)
-        width = device.width(dtype.itemsize)
-        kernel = device.kernel(("matmul_pack", dtype, rank), CPU(device, dtype, width, rank).pack)
+        each = _share(device, tiles, panel * BLOCK, 8000)
+        where = (p * panel, panel) if panelled else (panel, panels * panel)
+        kernel = device.kernel(
+            ("matmul_pack", dtype, rank), CPU(device, dtype, width, rank, self.vectors).pack
+        )
         tail = [p, q, s_p, s_q, *where, panels, blocks, tiles, each, *own[1:], *packed, *steps]
         return Pack(kernel, -(-tiles // each), math.prod(own) * inner * dtype.itemsize, tail), packed
 

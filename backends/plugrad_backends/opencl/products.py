@@ -21,8 +21,8 @@ from ..expressions.c import OpenCL
 PARAMETERS = (
     "M", "N", "K", "a_m", "a_k", "b_k", "b_n", "b_panel", "c_m", "c_n", "tiles_m", "tiles_mn", "tiles", "each",
 )  # fmt: skip
-#: How many columns of B a panel of a packed matrix has, and how many rows of it are packed at once.
-PANEL, BLOCK = 64, 64
+#: How many rows of a matrix are packed at once.
+BLOCK = 64
 #: The size of a group of the GPU schedule, and how many elements of K its tiles in local memory have.
 GROUP, DEPTH = 64, 16
 
@@ -65,9 +65,10 @@ def _indices(rank: int) -> list[str]:
 
 
 class CPU:
-    """The kernels of the CPU schedule, for vectors of `width` elements."""
+    """The kernels of the CPU schedule, for vectors of `width` elements, of which panels have `vectors`."""
 
-    def __init__(self, device: Any, dtype: np.dtype[Any], width: int, rank: int) -> None:
+    def __init__(self, device: Any, dtype: np.dtype[Any], width: int, rank: int, vectors: int) -> None:
+        self.vectors, self.panel = vectors, vectors * width
         self.dialect, self.dtype, self.width, self.rank = device.dialect(width), dtype, width, rank
         self.t, self.v = self.dialect.stored(dtype), self.dialect.type(dtype)
 
@@ -95,12 +96,12 @@ class CPU:
 
     def panels(self, rows: int) -> tuple[str, list[Any]]:
         """As `outer` does, with B in panels as `pack` makes them: each is read from one end to the other."""
-        vectors = PANEL // self.width
+        vectors, panel = self.vectors, self.panel
         tile = [
             *self._rows(rows),
-            f"const long n0 = tile_n*{PANEL};",
+            f"const long n0 = tile_n*{panel};",
             *self._outer(rows, vectors, "tile_n*b_panel"),
-            f"if (n0 + {PANEL} <= N) {{",
+            f"if (n0 + {panel} <= N) {{",
             *self._stores(rows, vectors, "n0"),
             "} else {",
         ]
@@ -115,8 +116,8 @@ class CPU:
     def pack(self) -> tuple[str, list[Any]]:
         """Copies a stack of matrices S, of P rows and Q columns of any strides, to panels of columns, padded with zeros.
 
-        Column q of row p goes to place q/PANEL·d_panel + p·d_row + q%PANEL. What neighbours in S are the elements of a column
-        is turned in registers, a square of vectors at once.
+        Column q of row p goes to place q/n·d_panel + p·d_row + q%n where panels have n columns. What neighbours in S are
+        the elements of a column is turned in registers, a square of vectors at once.
         """
         names = "P Q s_p s_q d_panel d_row panels blocks tiles each".split()  # noqa: SIM905
         names += [f"n{j}" for j in range(1, self.rank)] + [
@@ -124,7 +125,7 @@ class CPU:
         ]
         longs = ", ".join(f"const long {n}" for n in names)
         d, s = (" + ".join([f"{x}_offset", *(f"i{j}*{x}_b{j}" for j in range(self.rank))]) for x in "ds")
-        w, load = self.width, self._load
+        w, panel, load = self.width, self.panel, self._load
         lines = [
             f"typedef {self.t} T; typedef {self.v} V;",
             "__kernel __attribute__((reqd_work_group_size(1, 1, 1)))",
@@ -137,8 +138,8 @@ class CPU:
             *("        " + line for line in _indices(self.rank)),
             f"        __global T *to = D + {d} + panel*d_panel;",
             f"        __global const T *from = S + {s};",
-            f"        for (long j = 0; j < {PANEL}; j += {w}) {{",
-            f"            const long q = panel*{PANEL} + j;",
+            f"        for (long j = 0; j < {panel}; j += {w}) {{",
+            f"            const long q = panel*{panel} + j;",
             "            long p = p0;",
             f"            if (q + {w} <= Q && s_q == 1)",
             "                for (; p < p1; p++) "
