@@ -59,6 +59,19 @@ def test_memory_of_the_host_lives_until_its_copy_is_done(cuda: str) -> None:
     assert kept() is None and y.tolist() == [1, 1, 1]
 
 
+def test_modules_move(cuda: str) -> None:
+    net = torch.nn.Linear(2, 1)
+    before = net.weight.tolist()
+    for move in (
+        lambda: net.to(cuda, non_blocking=True),
+        lambda: net.cuda(),
+        lambda: net.cuda(0),
+        lambda: net.cuda("cuda:0"),
+    ):
+        assert str(move().weight.device) == "cuda:0" and net.weight.tolist() == before
+        net.cpu()
+
+
 def test_what_cannot_be_pinned(cuda: str) -> None:
     with pytest.raises(
         RuntimeError, match="cannot pin a tensor on cuda:0: only dense CPU tensors can be pinned"

@@ -133,14 +133,19 @@ class Module(Members):
         """Forget the gradients of the parameters, or make them zero."""
         clear_gradients(self.parameters(), set_to_none)
 
-    def to(self, *args: Any, **kwargs: Any) -> Self:
+    def to(self, *args: Any, non_blocking: bool = False, **kwargs: Any) -> Self:
         """Move to a device, convert to a floating-point dtype, or both; returns the module itself.
 
         Takes `(device)`, `(dtype)`, `(device, dtype)` or `(tensor)`. Integer buffers keep their dtype.
+        `non_blocking` is that of `Tensor.to`.
         """
         device, dtype = _destination(*args, **kwargs)
         return self._apply(
-            lambda t: t.to(device=device, dtype=dtype if t.dtype.category >= dtypes.FLOAT else None)
+            lambda t: t.to(
+                device=device,
+                dtype=dtype if t.dtype.category >= dtypes.FLOAT else None,
+                non_blocking=non_blocking,
+            )
         )
 
     def float(self) -> Self:
@@ -163,9 +168,11 @@ class Module(Members):
         """Move to the CPU."""
         return self.to("cpu")
 
-    def cuda(self, device: int | None = None) -> Self:
-        """Move to a CUDA device."""
-        return self.to(Device("cuda", device))
+    def cuda(self, device: Any = None) -> Self:
+        """Move to a CUDA device, the current one unless given as a number, a string or a device."""
+        return self.to(
+            Device("cuda", device) if device is None or isinstance(device, int) else Device(device)
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Replace the values of parameters and buffers; optimizers hold the parameters, so these stay."""
