@@ -76,6 +76,25 @@ def test_training_steps_are_those_of_the_cpu(
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3)
 
 
+def test_what_our_kernels_cannot_do_others_do(device: str) -> None:
+    """Dtypes and ranks without a kernel: what CuPy has, or what core composes of the other ops."""
+    pool = torch.nn.functional.max_pool2d
+    x = torch.arange(16).reshape(1, 1, 4, 4)
+    assert pool(x.to(device), 2).tolist() == pool(x, 2).tolist()
+    table, places = torch.randn(4, 3, dtype=torch.complex128), torch.tensor([1, 3, 1])
+    grads = []
+    for where in ("cpu", device):
+        weight = table.detach().clone().to(where).requires_grad_()
+        torch.nn.functional.embedding(places.to(where), weight).abs().sum().backward()
+        grads.append(weight.grad.cpu().numpy())
+    np.testing.assert_allclose(grads[1], grads[0])
+    signal, kernel = torch.randn(2, 3, 9), torch.randn(4, 3, 2)
+    found = torch.nn.functional.conv1d(signal.to(device), kernel.to(device))
+    np.testing.assert_allclose(
+        found.cpu().numpy(), torch.nn.functional.conv1d(signal, kernel).numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
 @pytest.mark.skipif("PLUGRAD_CUDA_KIT" not in os.environ, reason="it takes long: set PLUGRAD_CUDA_KIT=1")
 class TestKernels(Conformance):
     """Every check of the kit."""

@@ -11,11 +11,13 @@ import math
 import os
 from collections.abc import Callable
 from functools import cache, lru_cache
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
-from plugrad import dtypes
+from plugrad import composites, dtypes
+from plugrad.op import OPS
 
 from ...expressions import Functions as f
 from ...expressions.statements import function_of
@@ -384,6 +386,8 @@ class Members:
 
     def embedding_backward(self, x: Any, indices: Any, padding_idx: int | None, count: int) -> Any:
         """The rows of `x` summed where they were read, in the order in which they were, except those of the padding."""
+        if not self._adds(x):
+            return self.others.embedding_backward(x, indices, padding_idx, count)
         width = x.shape[-1]
         y = self.zeros_like(self.device.empty((count, width), x.dtype))
         flat = self.dense(indices).reshape(-1)
@@ -393,10 +397,15 @@ class Members:
 
     def index_add(self, x: Any, source: Any, indices: Any, axis: int) -> Any:
         """`x` with slices added, duplicates summed, in the order of the indices."""
-        if x.dtype.kind in "bc" or name_of(x.dtype) not in NUMBERS or not x.ndim:
+        if not self._adds(x) or not x.ndim:
             return self.others.index_add(x, source, indices, axis)
         y = self.copy(x)
         return self._added(y, source, indices, axis, -1)
+
+    @staticmethod
+    def _adds(x: Any) -> bool:
+        """Whether there is a kernel that adds elements of the dtype at indices."""
+        return name_of(x.dtype) in NUMBERS and x.dtype.kind != "b"
 
     def _added(self, y: Any, source: Any, indices: Any, axis: int, skip: int) -> Any:
         """Add to `y`, which is dense: each place by one thread, in one order."""
@@ -466,7 +475,7 @@ def install(backend: Any, device: Any = None) -> None:
 
 
 class _Others:
-    """A backend's members as they were: those of its class, and what it had set itself."""
+    """What computes where a member of ours cannot: the backend's members as they were, else what core makes of the op."""
 
     def __init__(self, backend: Any) -> None:
         self._backend, self._own = backend, dict(vars(backend))
@@ -475,4 +484,12 @@ class _Others:
         if name in self._own:
             return self._own[name]
         found = inspect.getattr_static(type(self._backend), name, None)
-        return getattr(self._backend, name) if found is None else found.__get__(self._backend)
+        if found is not None:
+            return found.__get__(self._backend)
+        default = getattr(OPS.get(name), "default", None)
+        if default is not None:
+            return default
+        composite = composites.find(name)
+        if composite is None:
+            raise AttributeError(f"device {self._backend.device_type!r} has no {name!r} for these operands")
+        return MethodType(composite, self._backend)
