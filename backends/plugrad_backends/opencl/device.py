@@ -13,7 +13,7 @@ import numpy as np
 import pyopencl as cl
 from pyopencl.tools import ImmediateAllocator, MemoryPool
 
-from plugrad.errors import DeviceError
+from plugrad.errors import DeviceError, OutOfMemoryError
 
 from ..expressions.c import OpenCL, prelude
 from . import array
@@ -65,14 +65,32 @@ class Device:
         """A buffer of at least `nbytes` from the pool; OutOfMemoryError says what was asked and what there is."""
         try:
             return self.pool.allocate(nbytes or 1)
-        except (cl.MemoryError, cl.RuntimeError, cl.LogicError) as error:
+        except (cl.Error, MemoryError) as error:
             raise self._out_of_memory(nbytes, error) from error
 
     def _out_of_memory(self, nbytes: int, error: Exception) -> Exception:
-        return DeviceError(
+        if nbytes > self.max_bytes:
+            cure = f"one array may have {self.max_bytes:,} here: use several smaller ones"
+        else:
+            cure = "free tensors, or use smaller batches"
+        return OutOfMemoryError(
             f"device 'opencl:{self.index}' ({self.name}) is out of memory: {nbytes:,} bytes were asked for; plugrad's arrays "
-            f"hold {self.pool.active_bytes:,} of {self.device.global_mem_size:,}, and one array may have {self.max_bytes:,}: "
-            f"free tensors, or use smaller batches ({type(error).__name__}: {error})"
+            f"hold {self.pool.active_bytes:,} of {self.device.global_mem_size:,}: {cure} ({error})"
+        )
+
+    def failed(self, what: str, error: Exception) -> Exception:
+        """What a user should read of an error of the runtime."""
+        text = str(error)
+        if "ALLOCATION_FAILURE" in text or "OUT_OF_HOST_MEMORY" in text:
+            return OutOfMemoryError(
+                f"device 'opencl:{self.index}' ({self.name}) is out of memory in {what}: plugrad's arrays hold "
+                f"{self.pool.active_bytes:,} of {self.device.global_mem_size:,} bytes: free tensors, or use smaller batches "
+                f"({text})"
+            )
+        return DeviceError(
+            f"device 'opencl:{self.index}' ({self.name}) failed in {what}: {text}. It may be lost: a driver resets a GPU whose "
+            "kernel takes too long, or reads what is not its own. Its tensors are gone; start the process anew, and if that "
+            "happens again, update the driver, use smaller batches, or choose another device by PLUGRAD_OPENCL_DEVICE"
         )
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -82,15 +100,24 @@ class Device:
 
     def read(self, host: np.ndarray, buffer: Any, offset: int) -> None:
         """Copy memory, from so many bytes on, into a dense NumPy array; waits for it."""
-        cl.enqueue_copy(self.queue, host, buffer, src_offset=offset)
+        try:
+            cl.enqueue_copy(self.queue, host, buffer, src_offset=offset)
+        except cl.Error as error:
+            raise self.failed("a copy to the host", error) from error
 
     def write(self, buffer: Any, offset: int, host: np.ndarray) -> None:
         """Copy a dense NumPy array into memory; when this returns, it may be changed."""
-        cl.enqueue_copy(self.queue, buffer, host, dst_offset=offset)
+        try:
+            cl.enqueue_copy(self.queue, buffer, host, dst_offset=offset)
+        except cl.Error as error:
+            raise self.failed("a copy from the host", error) from error
 
     def synchronize(self) -> None:
         """Wait until everything that was asked for is done."""
-        self.queue.finish()
+        try:
+            self.queue.finish()
+        except cl.Error as error:
+            raise self.failed("what it was asked for last", error) from error
 
     # --- kernels ----------------------------------------------------------------------------------------------------
 
@@ -135,9 +162,15 @@ class Device:
 
     def launch(self, kernel: Any, items: int, group: tuple[int, ...], *args: Any) -> None:
         """Run a kernel with a number of work items, rounded up to whole groups."""
-        size = group[0]
-        with self.lock:  # a kernel object holds its arguments
-            kernel(self.queue, (-(-items // size) * size,), group, *args)
+        self.run(kernel, (-(-items // group[0]) * group[0],), group, *args)
+
+    def run(self, kernel: Any, items: tuple[int, ...], group: tuple[int, ...], *args: Any) -> None:
+        """Run a kernel with so many work items, whole groups."""
+        try:
+            with self.lock:  # a kernel object holds its arguments
+                kernel(self.queue, items, group, *args)
+        except cl.Error as error:
+            raise self.failed(f"the kernel {kernel.function_name!r}", error) from error
 
 
 def _numbered(source: str) -> str:
@@ -158,7 +191,7 @@ class _Forked(Device):
             "processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before the first use"
         )
 
-    allocate = launch = kernel = synchronize = read = write = _refuse
+    allocate = launch = run = kernel = synchronize = read = write = _refuse
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -148,8 +148,7 @@ class Elementwise:
                 given += (a.buffer, a.offset)
             else:
                 given.append(a)
-        with device.lock:
-            plan.kernel(device.queue, plan.items, plan.groups, *given, *plan.tail)
+        device.run(plan.kernel, plan.items, plan.groups, *given, *plan.tail)
 
     # --- what a plan holds -----------------------------------------------------------------------------------------
 

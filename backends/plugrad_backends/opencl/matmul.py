@@ -64,7 +64,7 @@ class Pack:
     def run(self, device: Any, x: Any) -> Any:
         """The packed stack: memory that may be given to others as soon as nobody refers to it."""
         packed = device.allocate(self.nbytes)
-        self.kernel(device.queue, self.items, (1,), packed, 0, x.buffer, x.offset, *self.tail)
+        device.run(self.kernel, self.items, (1,), packed, 0, x.buffer, x.offset, *self.tail)
         return packed
 
 
@@ -102,7 +102,7 @@ class Products:
                     (x.buffer, x.offset) if pack is None else (pack.run(device, x), 0)
                     for x, pack in zip(given, plan.packs)
                 )
-                plan.kernel(device.queue, plan.items, plan.group, out.buffer, 0, a, a_at, b, b_at, *plan.tail)
+                device.run(plan.kernel, plan.items, plan.group, out.buffer, 0, a, a_at, b, b_at, *plan.tail)
         return out
 
     def _plan(self, a: Signature, b: Signature) -> Plan:

@@ -88,16 +88,14 @@ class Reduce:
         if len(plan.launches) == 2:
             first, last = plan.launches
             states = [device.allocate(s.nbytes) for s in plan.states]
-            with device.lock:
-                first.kernel(device.queue, first.items, first.groups, *states, *given, *first.tail)
+            device.run(first.kernel, first.items, first.groups, *states, *given, *first.tail)
             given = []
             for s in states:
                 given += (s, 0)
         elif plan.launches:
             (last,) = plan.launches
         if plan.launches:
-            with device.lock:
-                last.kernel(device.queue, last.items, last.groups, *results, *given, *last.tail)
+            device.run(last.kernel, last.items, last.groups, *results, *given, *last.tail)
         return outs[0] if len(outs) == 1 else tuple(outs)
 
     # --- what a plan holds --------------------------------------------------------------------------------------------

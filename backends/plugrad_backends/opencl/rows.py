@@ -51,8 +51,7 @@ class Rows:
             given: list[Any] = []
             for a in (*arrays, *operands):
                 given += (a.buffer, a.offset)
-            with device.lock:
-                launch.kernel(device.queue, launch.items, launch.groups, *given, *launch.tail)
+            device.run(launch.kernel, launch.items, launch.groups, *given, *launch.tail)
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def _plan(
