@@ -168,6 +168,20 @@ def test_operators(xp, device, op):
         assert a is before
 
 
+def test_a_device_without_double_precision_says_so(xp, device, monkeypatch):
+    from plugrad.dtypes import complex128, float64
+
+    x = xp.zeros((2, 1, 7), dtype=xp.int64, device=device)
+    monkeypatch.setattr(device.functions, "dtypes", device.functions.dtypes - {float64, complex128})
+    for call in (
+        lambda: x * 2.75,
+        lambda: xp.astype(x, xp.float64),
+        lambda: x + xp.ones((7, 7), device=device),
+    ):
+        with pytest.raises(RuntimeError, match="has no float64, for it lacks double precision: use float32"):
+            call()
+
+
 def test_in_place(xp, device):
     cases = [
         (F, 2),

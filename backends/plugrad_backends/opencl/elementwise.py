@@ -179,7 +179,7 @@ class Elementwise:
             raise TypeError(f"{self.name}: needs an array among its operands")
         shape = layout.broadcast([args[i].shape for i in arrays]) if outs is None else outs[0].shape
         results, takes, types = self._traced(args, outs)
-        dtypes = [r.dtype for r in results]
+        dtypes = [device.functions._numpy(r.dtype) for r in results]  # raises where the device lacks one
         sigs = [layout.signature(shape, d) for d in dtypes] if outs is None else list(outs)
         is_by_value = any(type(a) in _NUMBERS and i not in types for i, a in enumerate(args))
         used = [i for i in takes if i in arrays]
