@@ -2,7 +2,7 @@
 
 CuPy launches a kernel on the *current* GPU, and lets it read the memory of another one over the bus. So where there is more than
 one, every member of the backend, and every operator of an array, first makes the GPU of its arrays the current one. The
-type is a subclass of `cupy.ndarray` without members of its own, so an array becomes one of it by a change of its class.
+type is a subclass of `cupy.ndarray` without data of its own, so an array becomes one of it by a change of its class.
 A machine with one GPU pays for none of this.
 """
 
