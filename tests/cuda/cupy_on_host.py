@@ -32,10 +32,10 @@ def to_numpy(raw: Any) -> np.ndarray:
     class Interface:
         __array_interface__ = {  # noqa: RUF012
             "data": (raw.data.ptr, False), "shape": raw.shape, "strides": raw.strides, "version": 3,
-            "typestr": raw.dtype.str,
+            "typestr": f"<u{raw.dtype.itemsize}" if raw.dtype.kind == "V" else raw.dtype.str,  # bfloat16
         }  # fmt: skip
         kept = raw
 
     if not raw.size:
         return np.empty(raw.shape, raw.dtype)
-    return np.asarray(Interface())
+    return np.asarray(Interface()).view(raw.dtype)

@@ -81,6 +81,21 @@ def test_a_source_that_does_not_compile_says_where(version: Any, tmp_path: Any, 
     assert message.startswith(where) and "error: expected an expression" in message
 
 
+def test_what_was_compiled_is_kept(version: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    from plugrad_backends.cupy.kernels import compile
+
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "kept"))
+    text = 'extern "C" __global__ void k(float* x) { x[0] = 1; }'
+    image = compile.cubin(text, "k", 90)
+    (file,) = (tmp_path / "kept").iterdir()
+    assert file.read_bytes() == image and image[:4] == b"\x7fELF"
+    monkeypatch.setattr(compile, "compile_cuda", None)  # not called again
+    assert compile.cubin(text, "k", 90) == image
+    monkeypatch.undo()
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(file))  # where no folder can be made
+    assert compile.cubin(text, "k", 90) == image
+
+
 def test_an_unknown_source_cannot_be_used() -> None:
     with pytest.raises(KeyError, match="softmax_float32_v3_i4"):
         sources.find("softmax_float32_v3_i4")

@@ -309,3 +309,28 @@ def test_results_are_written_where_they_are_wanted(own: Any) -> None:
     assert own.writer(own.exp)(raw(np.ones((3, 2))), target) is target
     np.testing.assert_allclose(y[:, 1:3], np.e)
     assert not y[:, 0].any() and not y[:, 3].any()
+
+
+def test_bfloat16(own: Any) -> None:
+    """Computed in float32, whatever NumPy makes of it."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    dtype = np.dtype(ml_dtypes.bfloat16)
+    a, b = numbers((6, 8), "float32").astype(dtype), numbers((6, 8), "float32", 1).astype(dtype)
+    wide, other = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(all="ignore"):
+        soft = np.exp(wide) / np.exp(wide).sum(1, keepdims=True)
+    expected = {
+        "add": (own.add(raw(a), raw(b)), wide + other),
+        "add a number": (own.add(raw(a), 0.5), wide + 0.5),
+        "exp": (own.exp(raw(a.T)), np.exp(wide.T)),
+        "sum": (own.sum(raw(a), (0,), False), wide.sum(0)),
+        "max": (own.max(raw(a), (1,), True), wide.max(1, keepdims=True)),
+        "softmax": (own.softmax(raw(a), (1,)), soft),
+        "matmul": (own.matmul(raw(a), raw(b).T), wide @ other.T),
+    }
+    for name, (found, value) in expected.items():
+        assert found.dtype == dtype, name
+        np.testing.assert_allclose(
+            to_numpy(found).astype(np.float64), value, rtol=2**-7, atol=2**-5, err_msg=name
+        )
+    assert own.less(raw(a), raw(b)).dtype == bool

@@ -6,13 +6,18 @@ count, other than in CuPy's own kernels.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import re
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from plugrad.errors import DeviceError
 
-__all__ = ["Compiled", "Resources", "compile_cuda", "resources"]
+__all__ = ["Compiled", "Resources", "compile_cuda", "cubin", "resources"]
 
 
 class Compiled(NamedTuple):
@@ -54,6 +59,27 @@ def compile_cuda(text: str, name: str, arch: int, options: Sequence[str] = (), o
         return Compiled(nvrtc.getCUBIN(program), nvrtc.getProgramLog(program))
     finally:
         nvrtc.destroyProgram(program)
+
+
+def cubin(text: str, name: str, arch: int) -> bytes:
+    """The machine code of a source, from CuPy's folder of compiled kernels if it was compiled before on this machine.
+
+    The folder is `CUPY_CACHE_DIR`, or `~/.cupy/kernel_cache`; where it cannot be written, nothing is kept.
+    """
+    version = "".join(map(str, _nvrtc().getVersion()))
+    key = hashlib.sha256(f"{version} {arch} {text}".encode()).hexdigest()
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
+    kept = folder / f"plugrad_{key}.cubin"
+    try:
+        return kept.read_bytes()
+    except OSError:
+        image = compile_cuda(text, name, arch).image
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(image)
+        os.replace(file.name, kept)  # whole, or not at all, also if two processes write it
+    return image
 
 
 def resources(log: str) -> dict[str, Resources]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from plugrad.errors import DeviceError
 
-from .compile import compile_cuda
+from .compile import cubin
 from .source import Source, find
 
 __all__ = ["CudaDriver", "Driver", "Kernel", "Kernels"]
@@ -121,7 +121,7 @@ class CudaDriver:
         """A module for the current device."""
         arch = int(self._cupy.cuda.Device().compute_capability)
         module = self._cupy.cuda.function.Module()
-        module.load(compile_cuda(source.text, source.name, arch).image)
+        module.load(cubin(source.text, source.name, arch))
         return module
 
     def function(self, module: Any, symbol: str) -> Any:
