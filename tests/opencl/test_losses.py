@@ -94,6 +94,12 @@ def test_derivatives_of_layer_norm(opencl):
     same(lambda x, g: (F.layer_norm(x, (19,)) * g).sum(), opencl, x, g)
 
 
+def test_derivatives_of_variance(opencl):
+    x = np.random.default_rng(0).standard_normal((6, 19), np.float32)
+    for options in ({"dim": 0}, {"dim": 1, "keepdim": True, "correction": 0}, {"dim": (0, 1)}, {}):
+        same(lambda x, options=options: x.var(**options) * 3, opencl, x)
+
+
 def test_a_loss_and_its_gradient_keep_nothing_else(opencl, monkeypatch):
     device = f"opencl:{opencl.index}"
     x, target = torch.randn(9, 40, device=device, requires_grad=True), torch.randn(9, 40, device=device)

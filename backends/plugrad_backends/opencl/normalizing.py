@@ -16,6 +16,8 @@ from plugrad.op import OPS
 from ..expressions import Functions as f
 from ..expressions.functions import cast, where
 from .folds import single
+from .reduce import reduction
+from .reductions import like
 from .rows import rowwise
 
 
@@ -59,6 +61,12 @@ def _var(row: Any, x: Any, correction: float) -> Any:
     return cast(y, x.dtype) if x.dtype == np.float16 else y
 
 
+def _var_vjp(row: Any, g: Any, x: Any, correction: float) -> Any:
+    wide, g = single(x), single(g)
+    n = f.maximum(row.count(f.real(g)) - correction, 0.0)
+    return cast((wide - row.mean(wide)) * (g * 2 / n), x.dtype)
+
+
 def _std(row: Any, x: Any, correction: float) -> Any:
     y = f.sqrt(_variance(row, x, correction))
     return cast(y, x.dtype) if x.dtype == np.float16 else y
@@ -98,6 +106,8 @@ class RowKernels:
     _rows_layer_norm, _rows_layer_norm_affine = rowwise(_layer_norm), rowwise(_layer_norm_affine)
 
     _rows_softmax_vjp, _rows_log_softmax_vjp = rowwise(_softmax_vjp), rowwise(_log_softmax_vjp)
+    _rows_var_vjp = rowwise(_var_vjp)
+    _dot = reduction(lambda row, a, b: like(row.sum(single(a) * single(b)), a))
     _rows_layer_norm_vjp = rowwise(_layer_norm_vjp)
     _rows_layer_norm_affine_vjp = rowwise(_layer_norm_affine_vjp)
 
@@ -164,6 +174,19 @@ class RowKernels:
         """That of `layer_norm`, of `g` times the weight."""
         found = self._rows_layer_norm_affine_vjp.of((g, x, weight), axis, False, eps)
         return _formula("layer_norm_affine")(g, x, weight, axis, eps) if found is None else found
+
+    def layer_norm_affine_vjp_weight(
+        self: Any, g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float
+    ) -> Any:
+        """The products of `g` and what the weight was multiplied by, summed over the rows."""
+        return self._dot.of((g, self.layer_norm(x, axis, eps)), tuple(range(x.ndim - len(axis))))
+
+    def var_vjp_x(self: Any, g: Any, x: Any, axis: tuple[int, ...], correction: float) -> Any:
+        """The deviations from the mean, by what each changes the variance."""
+        if g.ndim not in (0, x.ndim):
+            g = g.reshape(tuple(1 if i in axis else n for i, n in enumerate(x.shape)))
+        found = self._rows_var_vjp.of((g, x), axis, False, correction)
+        return _formula("var")(g, x, axis, correction) if found is None else found
 
 
 def _formula(name: str) -> Any:
