@@ -6,6 +6,7 @@ same memory. So the whole core, its formulas, fused kernels and optimizers inclu
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from plugrad import kernels
 from plugrad.backend import Backend, for_device
 from plugrad.op import OPS
 from plugrad.plugins import BackendSpec, hookimpl
@@ -66,8 +68,8 @@ class HostDevice:
     """Instead of `members.Device`."""
 
     def __init__(self, folder: Path) -> None:
-        kernels, blas = Kernels(HostDriver(folder)), FakeCublas()
-        self.kernels, self.blas, self.empty, self.array_type = lambda: kernels, lambda: blas, empty, HostArray
+        found, blas = Kernels(HostDriver(folder)), FakeCublas()
+        self.kernels, self.blas, self.empty, self.array_type = lambda: found, lambda: blas, empty, HostArray
 
     def argsort(self, x: Any) -> Any:
         return on_host(np.argsort(cupy_on_host.to_numpy(x), kind="stable"))
@@ -98,7 +100,7 @@ def _here(value: Any) -> Any:
 
 def _by_numpy(name: str) -> Any:
     def member(*args: Any) -> Any:
-        return _here(getattr(CPU, name)(*map(_there, args)))
+        return _here(kernels.find(OPS[name], CPU)[0](*map(_there, args)))
 
     return member
 
@@ -113,7 +115,7 @@ class KernelsBackend(CuPyBackend):
     def __init__(self, index: int | None = None) -> None:
         Backend.__init__(self, index)
         for name in OPS:
-            if name not in _VIEWS and name in dir(CuPyBackend) and name in dir(type(CPU)):
+            if name not in _VIEWS and inspect.getattr_static(CuPyBackend, name, None) is not None:
                 setattr(self, name, _by_numpy(name))
         members.install(self, HostDevice(_folder()))
 

@@ -244,6 +244,8 @@ def test_elementwise_members(own: Any) -> None:
     check(own, "pow", numbers((5,), "int64"), 3)
     check(own, "where", a > 0, a, b)
     check(own, "round", a, 2)
+    found = own.masked_fill(raw(a), raw(a > 0), -7)
+    np.testing.assert_array_equal(to_numpy(found), np.where(a > 0, -7, a))
     check(own, "astype", a, dtypes.int32)
     check(own, "astype", a.T, dtypes.float16)
     check(own, "clip", a, None, 0.5)

@@ -86,7 +86,7 @@ class Members:
         self.device, self.others = device, others
         for name in _PLAIN:
             setattr(self, name, self._elementwise(name, getattr(f, name)))
-        self.where = self._elementwise("where", f.where, free=(0,))
+        self.where: Elementwise = self._elementwise("where", f.where, free=(0,))
         self.zeros_like = self._elementwise("zeros_like", lambda x: 0)
         self.positive = self._elementwise("positive", lambda x: x)
         self.copy = self._elementwise("copy", lambda x: x)
@@ -129,6 +129,10 @@ class Members:
         if type(b) in (int, float) and b in self._powers and (a.dtype.kind not in "biu" or b in (1, 2, 3)):
             return self._powers[b](a)
         return self._power(a, b)
+
+    def masked_fill(self, x: Any, mask: Any, value: Any) -> Any:
+        """`value` where the mask says so."""
+        return self.where(mask, value, x)
 
     def astype(self, x: Any, dtype: dtypes.dtype) -> Any:
         """`x` in another dtype."""
