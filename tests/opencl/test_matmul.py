@@ -173,3 +173,15 @@ def test_registers_of_other_sizes(name, register):
                     raws.append(raw)
                 y = products(raws[0], raws[1].permute((1, 0)) if turned else raws[1])
                 np.testing.assert_allclose(y.get(), a @ b, rtol=2e-4, atol=1e-4)
+
+
+def test_long_sums(backend):
+    """Sums of many products keep their digits, and a product of more than one part is the sum of them."""
+    if backend.device.found.is_interpreter:
+        pytest.skip("an interpreter is too slow for it")
+    for m, n in ((7, 70), (20, 17), (1, 3), (19, 1)):
+        a, b = random((m, 5000), np.dtype("f4"), 0), random((5000, n), np.dtype("f4"), 1)
+        want = a.astype("f8") @ b.astype("f8")
+        for how in ("dense", "transposed"):
+            y = backend.matmul(laid_out(backend, a, how), laid_out(backend, b, how))
+            assert np.abs(y.get() - want).max() < (2e-3 if not backend.device.is_cpu else 3e-4)

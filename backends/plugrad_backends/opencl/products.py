@@ -23,6 +23,8 @@ PARAMETERS = (
 )  # fmt: skip
 #: How many rows of a matrix are packed at once.
 BLOCK = 64
+#: How many products are summed up in registers before they go to C: long sums lose fewer digits so.
+DEEP = 512
 #: The size of a group of the GPU schedule, and how many elements of K its tiles in local memory have.
 GROUP, DEPTH = 64, 16
 
@@ -100,18 +102,19 @@ class CPU:
         tile = [
             *self._rows(rows),
             f"const long n0 = tile_n*{panel};",
+            f"const int whole = n0 + {panel} <= N;",
             *self._outer(rows, vectors, "tile_n*b_panel"),
-            f"if (n0 + {panel} <= N) {{",
+            "if (whole) {",
             *self._stores(rows, vectors, "n0"),
             "} else {",
         ]
         for r in range(rows):
             u = ", ".join(f"s{r}_{j}" for j in range(vectors))
             tile.append(
-                f"    if (m0 + {r} < M) {{ V u[] = {{{u}}}; const T *lane = (const T *)u; "
-                f"for (long j = 0; j < N - n0; j++) c[(m0 + {r})*c_m + n0 + j] = lane[j]; }}"
+                f"    if (m0 + {r} < M) {{ V u[] = {{{u}}}; {self._lanes(r, '(const T *)u', 'n0', '0', 'N - n0')} }}"
             )
-        return self._kernel("matmul_panels", [*tile, "}"])
+        tile += ["}", "} while (k1 < K);"]
+        return self._kernel("matmul_panels", tile)
 
     def pack(self) -> tuple[str, list[Any]]:
         """Copies a stack of matrices S, of P rows and Q columns of any strides, to panels of columns, padded with zeros.
@@ -185,23 +188,30 @@ class CPU:
             f"if (n0 + {vectors * w} <= N) {{",
             *self._outer(rows, vectors, "n0"),
             *self._stores(rows, vectors, "n0"),
+            "} while (k1 < K);",
             f"}} else for (long n1 = n0; n1 < N; n1 += {w}) {{",
             f"    const long n2 = min(n1, N - {w});  // the last vector begins among the columns of the one before",
             *self._outer(rows, 1, "n2"),
             "    if (n2 == n1) {",
             *self._stores(rows, 1, "n2"),
             "    } else {",
-            *self._tail(rows),
+            *(
+                f"        if (m0 + {r} < M) {{ V u = s{r}_0; {self._lanes(r, '(const T *)&u', 'n2', 'n1 - n2', str(w))} }}"
+                for r in range(rows if w > 1 else 0)
+            ),
             "    }",
+            "    } while (k1 < K);",
             "}",
         ]
         return self._kernel("matmul_outer", tile)
 
     def _outer(self, rows: int, vectors: int, n: str) -> list[str]:
+        """The head of a loop over K, and the sums of a part of it, which are to be stored, or added if `k0` is not 0."""
         w = self.width
         sums = ", ".join(f"s{r}_{j} = 0" for r in range(rows) for j in range(vectors))
-        lines = [f"__global const T *y = b + {n};", f"V {sums};"]
-        lines += ["for (long k = 0, ka = 0; k < K; k++, ka += a_k, y += b_k) {"]
+        lines = ["long k1 = 0;", "do {", f"const long k0 = k1; k1 = min(k1 + {DEEP}, K);"]
+        lines += [f"__global const T *y = b + {n} + k0*b_k;", f"V {sums};"]
+        lines += ["for (long k = k0, ka = k0*a_k; k < k1; k++, ka += a_k, y += b_k) {"]
         lines += [f"    const V y{j} = {self._load(f'y + {j * w}')};" for j in range(vectors)]
         for r in range(rows):
             adds = " ".join(f"s{r}_{j} += x*y{j};" for j in range(vectors))
@@ -211,22 +221,18 @@ class CPU:
     def _stores(self, rows: int, vectors: int, n: str) -> list[str]:
         lines = []
         for r in range(rows):
-            stores = " ".join(
-                self.dialect.store(f"c + (m0 + {r})*c_m + {n} + {j * self.width}", f"s{r}_{j}", self.dtype)
-                for j in range(vectors)
-            )
-            lines.append(f"    if (m0 + {r} < M) {{ {stores} }}")
+            to = [f"c + (m0 + {r})*c_m + {n} + {j * self.width}" for j in range(vectors)]
+            adds = " ".join(f"s{r}_{j} += {self._load(p)};" for j, p in enumerate(to))
+            stores = " ".join(self.dialect.store(p, f"s{r}_{j}", self.dtype) for j, p in enumerate(to))
+            lines.append(f"    if (m0 + {r} < M) {{ if (k0) {{ {adds} }} {stores} }}")
         return lines
 
-    def _tail(self, rows: int) -> list[str]:
-        """The lanes that the vector before has not."""
-        if self.width == 1:
-            return []
-        return [
-            f"        if (m0 + {r} < M) {{ V u = s{r}_0; const T *lane = (const T *)&u; "
-            f"for (long j = n1 - n2; j < {self.width}; j++) c[(m0 + {r})*c_m + n2 + j] = lane[j]; }}"
-            for r in range(rows)
-        ]
+    def _lanes(self, r: int, vectors: str, n: str, first: str, last: str) -> str:
+        """Stores of the elements of vectors of row r one by one, from `first` to `last`, columns counted from `n`."""
+        return (
+            f"const T *lane = {vectors}; __global T *to = c + (m0 + {r})*c_m + {n}; "
+            f"for (long j = {first}; j < {last}; j++) to[j] = k0 ? to[j] + lane[j] : lane[j];"
+        )
 
     def dot(self, rows: int, columns: int) -> tuple[str, list[Any]]:
         """Dot products of rows of A and columns of B: for a_k = b_k = 1."""
