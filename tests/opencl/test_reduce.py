@@ -163,3 +163,16 @@ def test_a_new_shape_builds_nothing(opencl):
     for shape in [(8, 41), (9, 50), (50, 8)]:
         opencl.sum(opencl.from_numpy(np.ones(shape, np.float32)), (1,), False)
     assert opencl.device.builds == before
+
+
+def test_parts_of_long_rows(opencl, slow):
+    """Rows that several items share, by their elements or by their lines, in each schedule."""
+    few = [((9003, 17), (0,)), ((20011,), (0,)), ((200, 5, 51), (0, 2)), ((2, 9001), (1,)), ((9001, 2), (0,))]
+    for shape, axis in (
+        few if slow else [*few, ((5003, 40), (0,)), ((3000, 5, 30), (0, 2)), ((1, 30000, 16), (1,))]
+    ):
+        x = np.random.default_rng(0).integers(-9, 9, shape)
+        raw = opencl.from_numpy(x)
+        same(opencl.sum(raw, axis, False), x.sum(axis))
+        place = axis[0] if len(axis) == 1 else None
+        same(opencl.argmax(raw, place, False), x.argmax(place))
