@@ -398,6 +398,11 @@ def chances(p: Any, stream: Any, asked: str) -> Any:
     return p._host()
 
 
+def kept(input: Any, p: float) -> Any:
+    """A mask in the shape of `input`: each element is true with probability `p`."""
+    return wrap(stream_for(None, input.device, "bernoulli").bernoulli(p, tuple(input.shape)))
+
+
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Any:
     """Ones with the probabilities `input`, or with the probability `p` in the shape of `input`, else zeros."""
     if p is not None:

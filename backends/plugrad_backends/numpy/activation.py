@@ -43,5 +43,6 @@ class ActivationKernels:
     elu = staticmethod(_elu)
     softplus = staticmethod(_softplus)
     logsigmoid = staticmethod(_logsigmoid)
+    dropout = staticmethod(lambda x, mask, keep: x * np.divide(mask, keep, dtype=x.dtype))
     softmax = staticmethod(_softmax)
     log_softmax = staticmethod(_log_softmax)

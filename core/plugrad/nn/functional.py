@@ -36,10 +36,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
-        kept = creation.zeros_like(input)
-    else:
-        kept = random.bernoulli(input, 1 - p).div_(1 - p)
-    return input.mul_(kept) if inplace else input * kept
+        return input.mul_(0) if inplace else input * creation.zeros_like(input)
+    if inplace:
+        return input.mul_(random.bernoulli(input, 1 - p).div_(1 - p))
+    return ops.dropout.call(input, random.kept(input, 1 - p), 1 - p)
 
 
 def check_probability(p: float) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..op import composite, elementwise, operator
+from ..dtypes import of
+from ..op import Op, astype, composite, elementwise, operator
 from .compare import where
 from .elementwise import abs_, erf, exp, sigmoid, tanh
 from .reduce import sum_
@@ -25,6 +26,15 @@ hardtanh = elementwise(
 elu = elementwise(
     "elu", "x | alpha=1.0", ordered=True, operands="floats",
     x=lambda g, x, y, alpha: where(x > 0, g, g * (y + alpha)),
+)  # fmt: skip
+
+# --- in training --------------------------------------------------------------------------------------------
+
+#: x / keep where the mask says so, else 0, as a product, which PyTorch's node is called after; the mask is saved as bools.
+dropout: Op = elementwise(
+    "dropout", "x mask | keep=1.0", promotes="x", node="MulBackward0",
+    x=lambda g, mask, keep: dropout(g, mask, keep),
+    default=lambda x, mask, keep: x * (astype(mask, of(x.dtype)) / keep),
 )  # fmt: skip
 
 # --- smooth: ops rather than composites, since PyTorch's node names show, and bodies would save more --------

@@ -53,6 +53,8 @@ ROWS = [
         special=[(([1e4, -INF, 21.0, -1e4],), [1e4, 0.0, 21.0, 0.0])], special_grad=[(([1e4, 0.0, -1e4],), [1.0, 0.5, 0.0])]),
     one("logsigmoid", lambda x: -np.log1p(np.exp(-x)), special=[(([1e4, -1e4],), [0.0, -1e4])],
         special_grad=[(([1e4, 0.0, -1e4],), [0.0, 0.5, 1.0])]),
+    Row("dropout", lambda x, mask, keep: x * mask / keep, [S(In(shape, *ANY), np.asarray(np.arange(math.prod(shape)).reshape(shape) % 2 == 0), 0.8)
+        for shape in ((2, 3), (), (0, 2))], dtypes="f d e"),
     one("silu", lambda x: x / (1 + np.exp(-x)), special=[(([-1e4, 1e4],), [0.0, 1e4])], special_grad=[(([1e4, 0.0, -1e4],), [1.0, 0.5, 0.0])]),
     one("gelu", lambda x: 0.5 * x * (1 + erf(x / math.sqrt(2))), special_grad=[(([0.0, 40.0],), [0.5, 1.0])]),
     Row("gelu", gelu_tanh, [S(In((2, 3), *ANY), "tanh"), S(In((), *ANY), "tanh")], dtypes="f d e"),
