@@ -73,6 +73,8 @@ def mapped(array: Array, maps: list[Any], write: bool = False) -> np.ndarray:
 
 def _uploaded(device: Any, result: Any) -> Array:
     host = np.asarray(result)
+    if host.dtype.char in "dD" and "fp64" not in device.capabilities:  # NumPy counts in double precision
+        host = host.astype(host.dtype.char.replace("d", "f").replace("D", "F"))
     y = device.empty(host.shape, host.dtype)
     with _written(y) as memory:
         memory[...] = host

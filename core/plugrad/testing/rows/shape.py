@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...dtypes import float64, int64
+from ...dtypes import float64, int32
 from .row import In, Row, S
 
 ALL = "f d e l ? F D"
@@ -210,6 +210,12 @@ ROWS = [
         dtypes="f d e l ?",
         complex_grad=False,
     ),
-    row("bitcast", lambda x, dtype: x.view(dtype.numpy), S(In(), dtype=int64), dtypes="d", grad=False),
+    row(
+        "bitcast",
+        lambda x, dtype: x.astype("f").view(dtype.numpy),
+        S(In(), dtype=int32),
+        dtypes="f",
+        grad=False,
+    ),
     row("copy", np.copy, S(In()), S(In(())), S(In((0, 2)))),
 ]
