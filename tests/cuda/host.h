@@ -79,32 +79,36 @@ static void fiber_resume(Fiber* fiber) {
     fiber->begun = true;
     swapcontext(&host_context, &fiber->start);
 }
-static bool release_warps() {
+static bool release_warp(int base) {
     bool released = false;
-    for (int base = 0; base < n_threads; base += 32) {
-        for (int lane = 0; lane < 32; ++lane) {
-            Fiber* fiber = fibers + base + lane;
-            if (fiber->state != AT_WARP) continue;
-            unsigned lanes = fiber->lanes;
-            bool all = lanes >> lane & 1;
-            for (int i = 0; i < 32; ++i)
-                if (lanes >> i & 1) all &= fibers[base + i].state == AT_WARP && fibers[base + i].lanes == lanes;
-            if (!all) continue;
-            for (int i = 0; i < 32; ++i)
-                if (lanes >> i & 1) fibers[base + i].state = READY;
-            released = true;
-        }
+    for (int lane = 0; lane < 32; ++lane) {
+        Fiber* fiber = fibers + base + lane;
+        if (fiber->state != AT_WARP) continue;
+        unsigned lanes = fiber->lanes;
+        bool all = lanes >> lane & 1;
+        for (int i = 0; i < 32; ++i)
+            if (lanes >> i & 1) all &= fibers[base + i].state == AT_WARP && fibers[base + i].lanes == lanes;
+        if (!all) continue;
+        for (int i = 0; i < 32; ++i)
+            if (lanes >> i & 1) fibers[base + i].state = READY;
+        released = true;
     }
     return released;
 }
+// Each warp runs as far as it can before the next one begins: what another warp has not read yet is then overwritten, and
+// what it has not written yet is read, where a barrier is missing.
 static void run_block(int order) {
     for (int i = 0; i < n_threads; ++i) fibers[i].state = READY;
     for (;;) {
-        for (int i = 0; i < n_threads; ++i) {
-            Fiber* fiber = fibers + (order ? n_threads - 1 - i : i);
-            if (fiber->state == READY) fiber_resume(fiber);
+        for (int w = 0; w < n_threads; w += 32) {
+            const int base = order ? n_threads - 32 - w : w;
+            do {
+                for (int i = 0; i < 32; ++i) {
+                    Fiber* fiber = fibers + base + (order ? 31 - i : i);
+                    if (fiber->state == READY) fiber_resume(fiber);
+                }
+            } while (release_warp(base));
         }
-        if (release_warps()) continue;
         int waiting = 0, done = 0;
         for (int i = 0; i < n_threads; ++i) {
             waiting += fibers[i].state == AT_BLOCK;
