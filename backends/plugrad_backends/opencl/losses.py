@@ -14,7 +14,7 @@ import numpy as np
 from plugrad.op import OPS
 
 from ..expressions import Functions as f
-from ..expressions import index, traced
+from ..expressions import traced
 from ..expressions.expr import INT64, var
 from ..expressions.functions import cast, where
 from .elementwise import Elementwise
@@ -125,10 +125,9 @@ def _nll_weights(row: Any, target: Any, weight: Any, ignored: int) -> Any:
     return row.sum(where((place == target) & (target != ignored), single(weight), 0))
 
 
-def _nll_slope(g: Any, target: Any, weight: Any, total: Any, classes: Any, inner: Any, ignored: Any) -> Any:
-    place = f.fmod(f.trunc_divide(index(), cast(inner, INT64)), cast(classes, INT64))
+def _nll_slope(g: Any, target: Any, weight: Any, total: Any, place: Any, ignored: Any) -> Any:
     target = cast(target, INT64)
-    match = (place == target) & f.not_equal(target, cast(ignored, INT64))
+    match = (cast(place, INT64) == target) & f.not_equal(target, cast(ignored, INT64))
     return where(match, -single(g) / single(total) * single(weight), 0)
 
 
@@ -178,8 +177,8 @@ class LossKernels:
         if reduction == "none":
             g = g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
         out = self.device.empty(shape, g.dtype)
-        inner = math.prod(shape[axis + 1 :])
-        self._nll_slope.into((out,), g, rows, weights, total, shape[axis], inner, ignore_index)
+        places = self._places(shape[axis]).reshape((shape[axis], *(1,) * (len(shape) - axis - 1)))
+        self._nll_slope.into((out,), g, rows, weights, total, places, ignore_index)
         return out
 
     def _beside_classes(
@@ -191,6 +190,15 @@ class LossKernels:
         if weight is None:
             return rows, self._one(dtype)
         return rows, weight.reshape((weight.size, *(1,) * (len(shape) - axis - 1)))
+
+    def _places(self: Any, n: int) -> Any:
+        """The numbers of `n` classes, kept for the sizes that were asked for last."""
+        known = self.__dict__.setdefault("_classes", {})
+        if n not in known:
+            if len(known) >= 16:
+                known.clear()
+            known[n] = self.from_numpy(np.arange(n, dtype=np.int32))
+        return known[n]
 
     def _one(self: Any, dtype: Any) -> Any:
         """The number 1, made once for each dtype."""
