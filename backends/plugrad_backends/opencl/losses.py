@@ -177,7 +177,7 @@ class LossKernels:
         if reduction == "none":
             g = g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
         out = self.device.empty(shape, g.dtype)
-        places = self._places(shape[axis]).reshape((shape[axis], *(1,) * (len(shape) - axis - 1)))
+        places = self._class_numbers(shape[axis]).reshape((shape[axis], *(1,) * (len(shape) - axis - 1)))
         self._nll_slope.into((out,), g, rows, weights, total, places, ignore_index)
         return out
 
@@ -191,7 +191,7 @@ class LossKernels:
             return rows, self._one(dtype)
         return rows, weight.reshape((weight.size, *(1,) * (len(shape) - axis - 1)))
 
-    def _places(self: Any, n: int) -> Any:
+    def _class_numbers(self: Any, n: int) -> Any:
         """The numbers of `n` classes, kept for the sizes that were asked for last."""
         known = self.__dict__.setdefault("_classes", {})
         if n not in known:
