@@ -15,8 +15,8 @@ from .sliding import Ints, Pads, Sliding, counts
 
 #: How many bytes of columns are made at once: a kernel of k·k makes k·k times the image.
 BLOCK_BYTES = {True: 1 << 23, False: 1 << 27}
-#: Images of fewer places than this share a matrix.
-FEW_PLACES = 256
+#: Images of fewer places than this share a matrix: as many as a tile of a product has columns.
+FEW_PLACES = 64
 _HALF, _SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
