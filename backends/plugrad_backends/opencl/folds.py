@@ -20,7 +20,7 @@ from ..expressions import Functions as f
 from ..expressions.c import parts
 from ..expressions.expr import BOOL, FLOAT32, INT32, INT64, REAL_PART, Expr, Pair, const, kind, var
 from ..expressions.functions import cast, where
-from .elementwise import _walk as walk
+from .elementwise_source import walk
 
 States = tuple[Any, ...]
 Combine = Callable[[States, States], States]

@@ -15,7 +15,7 @@ import numpy as np
 from plugrad.ops.pool import check_which
 
 from ..expressions.expr import REAL_PART
-from .elementwise import GROUP
+from .elementwise_source import GROUP
 from .sliding import Ints, Pads, counts, shares
 
 _ONES = (1, 1)

@@ -15,7 +15,8 @@ from plugrad.errors import DeviceError
 
 from ..expressions.expr import REAL_PART, var
 from . import layout
-from .elementwise import BROADCAST, DENSE, GRAIN, STRIDED
+from .elementwise import GRAIN
+from .elementwise_source import BROADCAST, DENSE, STRIDED
 from .folds import Program
 from .reduce_source import Source
 from .walking import GROUP, UNROLL

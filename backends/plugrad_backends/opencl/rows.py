@@ -10,7 +10,8 @@ from typing import Any
 
 from ..expressions.expr import var
 from . import layout
-from .elementwise import BROADCAST, GRAIN, STRIDED
+from .elementwise import GRAIN
+from .elementwise_source import BROADCAST, STRIDED
 from .folds import Program
 from .reduce import Launch, Walk, up
 from .rows_source import RowSource

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..expressions.c import Emitter, OpenCL, parts
 from ..expressions.expr import INT64, Expr, Pair, var
-from .elementwise import DENSE
+from .elementwise_source import DENSE
 from .folds import Fold, Program, names, walk
 from .walking import BLOCK, GROUP, UNROLL, Folding, Walking, prefixed
 

@@ -14,7 +14,8 @@ from typing import Any
 from ..expressions.c import Emitter, OpenCL, parts
 from ..expressions.expr import REAL_PART, var
 from . import layout
-from .elementwise import BROADCAST, DENSE, GRAIN, STRIDED
+from .elementwise import GRAIN
+from .elementwise_source import BROADCAST, DENSE, STRIDED
 from .folds import Program, names, single
 from .reduce import Launch, up
 from .reductions import like

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import GRAIN, GROUP
+from .elementwise import GRAIN
+from .elementwise_source import GROUP
 
 Ints = Sequence[int]
 Pads = Sequence[tuple[int, int]]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..expressions.c import Emitter, OpenCL
 from ..expressions.expr import BOOL, INT32, REAL_PART
-from .elementwise import BROADCAST, DENSE
+from .elementwise_source import BROADCAST, DENSE
 
 #: The size of a group of the GPU schedules.
 GROUP = 64
