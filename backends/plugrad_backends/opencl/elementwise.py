@@ -91,9 +91,16 @@ class Elementwise:
         device = self.device
         if not self._gives_tuple:
             sig = plan.outs[0]
-            y = kind(device.allocate(sig.nbytes), 0, sig)
-            self._run(plan, (y,), args)
-            return y
+            buffer = device.allocate(sig.nbytes)
+            given: list[Any] = [buffer, 0]
+            for a in args if plan.takes is None else [args[i] for i in plan.takes]:
+                if type(a) is kind:
+                    given += (a.buffer, a.offset)
+                else:
+                    given.append(a)
+            if plan.kernel is not None:  # else there is nothing to compute
+                device.run(plan.kernel, plan.items, plan.groups, *given, *plan.tail)
+            return kind(buffer, 0, sig)
         outs = tuple([kind(device.allocate(sig.nbytes), 0, sig) for sig in plan.outs])
         self._run(plan, outs, args)
         return outs
