@@ -26,3 +26,24 @@ def test_a_complex_number_beside_an_array_of_reals(opencl):
     np.testing.assert_array_equal(found, [1j, -2j])
     with pytest.raises(TypeError, match="no complex numbers beside float16"):
         opencl.multiply(opencl.from_numpy(np.ones(2, np.float16)), 1j)
+
+
+def test_real_and_imaginary_parts_share_the_memory(opencl):
+    import plugrad as torch
+
+    values = np.array([[1 + 2j, 3 + 4j, 5 + 6j], [-1j, 2.5, 7 - 1j]], np.complex64)
+
+    def program(device):
+        x = torch.tensor(values, device=device, requires_grad=True)
+        y = x * 1
+        old = y.exp()
+        y.imag.mul_(y.real)
+        y.real[1] = 7
+        y.t()[1:].imag += 0.5
+        y.mul_(y[0].imag)
+        loss = y.abs().sum() + old.abs().sum() + y.real.sort(1)[0].sum() + (y.imag @ y.real.t()).sum()
+        loss.backward()
+        return y, x.grad, y.flatten().imag
+
+    for found, want in zip(program(torch.device("opencl", opencl.index)), program("cpu")):
+        np.testing.assert_allclose(found.detach().cpu().numpy(), want.detach().numpy(), 1e-5, 1e-5)

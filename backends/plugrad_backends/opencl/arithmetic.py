@@ -12,7 +12,7 @@ _PLAIN = (
     "add", "subtract", "multiply", "divide", "negative", "reciprocal", "square", "sqrt", "rsqrt", "hypot", "exp",
     "exp2", "expm1", "log", "log2", "log10", "log1p", "sigmoid", "sin", "cos", "tan", "asin", "acos", "atan",
     "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "floor", "ceil", "trunc", "round",
-    "sign", "copysign", "nextafter", "conj", "real", "imag", "complex", "sgn", "abs", "equal", "not_equal", "less",
+    "sign", "copysign", "nextafter", "conj", "complex", "sgn", "abs", "equal", "not_equal", "less",
     "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logical_not", "isnan",
     "isinf", "isfinite", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_invert", "bitwise_left_shift",
     "bitwise_right_shift", "maximum", "minimum", "clamp_min", "clamp_max", "clip",

@@ -9,6 +9,7 @@ from typing import Any
 from plugrad.dtypes import dtype
 
 from ..expressions import Functions as f
+from ..expressions import expr
 from .array import Array, signature
 from .kernels import elementwise
 
@@ -22,6 +23,12 @@ class ShapeKernels:
     device: Any
 
     _where_ordered = elementwise(lambda x, low, high: f.where(f.less_equal(low, high), x, 0), free=(1, 2))
+
+    def real(self: Any, x: Array) -> Array:
+        return _part(x, 0) if x.dtype.kind == "c" else x
+
+    def imag(self: Any, x: Array) -> Array:
+        return _part(x, 1) if x.dtype.kind == "c" else self.zeros_like(x)
 
     def squeeze(self: Any, x: Array, axis: Shape) -> Array:
         kept = [i for i in range(x.ndim) if i not in axis]
@@ -144,6 +151,12 @@ class ShapeKernels:
                 )
         base = x if x.base is None else x.base
         return type(x)(x.buffer, offset, signature(shape, to, strides), base)
+
+
+def _part(x: Array, which: int) -> Array:
+    """The real (0) or imaginary (1) parts of complex numbers: a view, since writes into them are writes into the numbers."""
+    sig = signature(x.shape, expr.REAL_PART[x.dtype], tuple(2 * s for s in x.strides))
+    return type(x)(x.buffer, 2 * x.offset + which, sig, x if x.base is None else x.base)
 
 
 def _flipped(x: Array, axis: Shape) -> Array:
