@@ -373,3 +373,18 @@ def test_what_goes_op_by_op_where_the_device_fuses() -> None:
     assert y.tolist() == [-1, -1, -1] and not fusing.runs["sgd"]  # the gradient overlaps the parameter
     optim.SGD([x], lr=torch.tensor(1.0, device="fusing")).step()
     assert x.tolist() == [-9, -12, -7] and not fusing.runs["sgd"]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_a_learning_rate_may_be_a_tensor(name: str, decay: float) -> None:
+    found = []
+    for lr in (0.25, torch.tensor(0.25)):
+        p = torch.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = getattr(torch.optim, name)([p], lr=lr, weight_decay=decay)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (p**3).sum().backward()
+            optimizer.step()
+        found.append(p.tolist())
+    assert found[0] == found[1]

@@ -17,7 +17,8 @@ _NUMBERS = (bool, int, float, complex)
 
 
 def lifted(*operands: Any) -> list[Any]:
-    """The operands as values of the dtype that those have which are no numbers."""
+    """The operands as values of the dtype that those have which are no numbers; NumPy's numbers count as Python's."""
+    operands = tuple(o.item() if isinstance(o, np.generic) else o for o in operands)
     like = next((o for o in operands if isinstance(o, Value)), None)
     if like is None:
         raise TypeError("an expression needs a value among its operands")

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import creation, ops
 from .fused_updates import one_kernel
-from .optimizer import Optimizer, not_negative
+from .optimizer import Optimizer, not_negative, number
 
 
 def _adam(
@@ -99,7 +99,7 @@ class Adam(Optimizer):
     @one_kernel(_adam, 12, _arguments)
     def update(self, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One step."""
-        lr, weight_decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
+        lr, weight_decay, (beta1, beta2) = number(group["lr"]), group["weight_decay"], group["betas"]
         step = _count(p, state, group)
         first, second = state["exp_avg"], state["exp_avg_sq"]
 

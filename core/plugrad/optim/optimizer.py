@@ -151,6 +151,11 @@ def not_negative(group: dict[str, Any], key: str, what: str) -> None:
         raise ValueError(f"Invalid {what}: {group[key]}: it must not be negative")
 
 
+def number(option: Any) -> Any:
+    """An option as a number, where it may be a tensor, such as a learning rate: one that any device takes."""
+    return option.item() if isinstance(option, Tensor) else option
+
+
 def _loaded(key: str, value: Any, p: Any) -> Any:
     """A value of a state as it goes with the parameter `p`: tensors as copies, of its dtype and device."""
     if not isinstance(value, Tensor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .fused_updates import one_kernel
-from .optimizer import Optimizer, not_negative
+from .optimizer import Optimizer, not_negative, number
 
 
 def _sgd(
@@ -79,4 +79,4 @@ class SGD(Optimizer):
             else:
                 velocity.mul_(momentum).add_(grad, alpha=1 - group["dampening"])
             grad = grad.add(velocity, alpha=momentum) if group["nesterov"] else velocity
-        p.add_(grad, alpha=-group["lr"])
+        p.add_(grad, alpha=-number(group["lr"]))
