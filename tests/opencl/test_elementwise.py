@@ -436,3 +436,19 @@ def test_numbers_that_a_kernel_does_not_read_need_no_plan_of_their_own(opencl):
     for k in range(5):
         agree(fused(raw, 2.0, float(k)), np.full(2, 2, np.float32))
     assert len(fused._plans) == 1
+
+
+@pytest.mark.parametrize(
+    "number", [np.float32(0.5), np.float64(0.5), np.float16(0.5), np.int64(1), np.bool_(True)]
+)
+def test_numbers_of_numpy_are_parameters_like_python_s(opencl, number):
+    functional = torch.nn.functional
+    x = torch.tensor([-2.0, 0.25, 3.0], device=torch.device("opencl", opencl.index))
+    for function in (
+        torch.Tensor.clamp, torch.clamp_max, functional.leaky_relu, functional.elu, functional.softplus,
+        lambda x, n: torch.addcmul(x, x, x, value=n), lambda x, n: x.var(correction=n),
+        lambda x, n: functional.huber_loss(x, 2 * x, delta=n), lambda x, n: functional.layer_norm(x, (3,), eps=n),
+    ):  # fmt: skip
+        found, want = function(x, number), function(x, number.item())
+        assert found.dtype == want.dtype
+        np.testing.assert_array_equal(found.cpu().numpy(), want.cpu().numpy())

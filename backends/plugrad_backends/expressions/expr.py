@@ -26,6 +26,8 @@ class Value:
     ndim = 0
     dtype: Any
 
+    __array_ufunc__ = None  # NumPy's numbers leave operators to this class
+
     def __bool__(self) -> bool:
         raise TypeError("the value of an element is not known while its kernel is written")
 
