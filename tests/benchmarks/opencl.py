@@ -145,7 +145,7 @@ def measure(which: str | None) -> None:
         e = np.exp(s - s.max(1, keepdims=True))
         return e / e.sum(1, keepdims=True)
 
-    versus("softmax (4000, 1000)", wait(backend.softmax, S, 1), softmax, "at most 0.25")
+    versus("softmax (4000, 1000)", wait(backend.softmax, S, (1,)), softmax, "at most 0.25")
 
     g, G = numbers(8192, 256)
     places = rng.integers(0, 10000, 8192)
