@@ -452,3 +452,12 @@ def test_numbers_of_numpy_are_parameters_like_python_s(opencl, number):
         found, want = function(x, number), function(x, number.item())
         assert found.dtype == want.dtype
         np.testing.assert_array_equal(found.cpu().numpy(), want.cpu().numpy())
+
+
+@pytest.mark.parametrize("exponent", [-1, -2])
+def test_integers_have_no_negative_powers(opencl, exponent):
+    x = torch.tensor([1, 2], device=torch.device("opencl", opencl.index))
+    for function in (torch.pow, torch.Tensor.pow_):
+        with pytest.raises(RuntimeError, match="Integers to negative integer powers are not allowed"):
+            function(x, exponent)
+    assert (x.float() ** exponent).tolist() == [1.0, 2.0**exponent]

@@ -58,6 +58,10 @@ class ElementwiseKernels:
         """Powers that are products are computed as such."""
         known = self._powers.get(b) if type(b) in (int, float) else None
         if known is None or (a.dtype.kind not in "fc" and b in (0.5, -1)):
+            if type(b) is int and b < 0 and a.dtype.kind in "iu":
+                raise RuntimeError(
+                    f"Integers to negative integer powers are not allowed: found {b}; use x.float()"
+                )
             return self._pow(a, b)
         return getattr(self, known)(a)
 
