@@ -17,6 +17,7 @@ EXCUSED: dict[str, dict[str, str]] = {
     **{name: {"vmap": SHAPES} for name in ("nonzero", "argwhere", "unique")},
     "bincount": {"vmap": SHAPES, "empty": "PyTorch forgets the dtype of weights where there are no elements, too"},
     "hardtanh": {"dtypes": INTEGERS},
+    "bitcast": {"layouts": "to a dtype of another size it needs neighbours along the last axis, as in NumPy"},
     "complex": {"dtypes": "there is no complex dtype of two float16"},
     "cholesky": {
         "gradcheck": "its gradient is symmetric, as is its operand, and differences of single elements are not",
