@@ -17,6 +17,7 @@ pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda
 import plugrad as torch
 from plugrad import plugins
 from plugrad.testing import Conformance
+from plugrad_backends.cupy.kernels.launch import Kernel
 
 from . import host, kernels_plugin
 
@@ -74,6 +75,51 @@ def test_training_steps_are_those_of_the_cpu(
     np.testing.assert_allclose(losses[device], losses["cpu"], rtol=1e-4)
     for found, expected in zip(parameters[device], parameters["cpu"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The symbols of the kernels that were launched."""
+    symbols: list[str] = []
+    launch = Kernel.__call__
+
+    def noted(self: Any, *args: Any) -> None:
+        symbols.append(self.symbol)
+        launch(self, *args)
+
+    monkeypatch.setattr(Kernel, "__call__", noted)
+    return symbols
+
+
+@pytest.mark.parametrize(
+    ("function", "kernels"),
+    [
+        (lambda x, w, b: torch.softmax(x, -1), ["softmax_float32_v1_i4_backward"]),
+        (lambda x, w, b: torch.log_softmax(x, -1), ["log_softmax_float32_v1_i4_backward"]),
+        (lambda x, w, b: torch.nn.functional.layer_norm(x, (6,)), ["layer_norm_float32_v1_i4_backward"]),
+        (
+            lambda x, w, b: torch.nn.functional.layer_norm(x, (6,), w, b),
+            ["layer_norm_float32_v1_i4_backward", "layer_norm_parameters_float32_parameters",
+             "layer_norm_parameters_float32_parameters_end"],
+        ),
+    ],
+)  # fmt: skip
+def test_derivatives_of_rows_are_kernels(
+    device: str, launched: list[str], function: Any, kernels: list[str]
+) -> None:
+    given = [torch.randn(*shape) for shape in ((5, 6), (6,), (6,), (5, 6))]
+    grads: dict[str, list[Any]] = {}
+    for where in ("cpu", device):
+        *xs, g = [t.detach().to(where) for t in given]
+        xs = [x.requires_grad_() for x in xs]
+        y = function(*xs)
+        launched.clear()
+        y.backward(g)
+        if where == device:
+            assert launched == kernels
+        grads[where] = [x.grad.cpu().numpy() for x in xs if x.grad is not None]
+    for found, expected in zip(grads[device], grads["cpu"], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_our_kernels_cannot_do_others_do(device: str) -> None:

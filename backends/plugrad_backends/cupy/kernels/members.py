@@ -25,6 +25,7 @@ from .. import sync
 from . import gemm, rows
 from . import index as indexing
 from . import reduce as reductions
+from .derivatives import Derivatives
 from .elementwise import Elementwise
 from .images import Images
 from .launch import CudaDriver, Kernels
@@ -464,7 +465,7 @@ def _allow_tf32() -> bool:
     return os.environ.get("PLUGRAD_TF32") == "1"
 
 
-class All(Images, Members):
+class All(Derivatives, Images, Members):
     """All families."""
 
 
