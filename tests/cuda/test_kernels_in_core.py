@@ -122,6 +122,32 @@ def test_derivatives_of_rows_are_kernels(
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_cross_entropy_is_one_pass_and_one_back(device: str, launched: list[str]) -> None:
+    """The logits are read by two kernels; the others see a number for each row."""
+    x, labels = torch.randn(40, 6), torch.randint(0, 6, (40,))
+    for weight, smoothing in ((None, 0.0), (torch.rand(6), 0.0), (None, 0.1)):
+        found = []
+        for where in ("cpu", device):
+            logits = x.detach().to(where).requires_grad_()
+            w = None if weight is None else weight.to(where)
+            launched.clear()
+            loss = torch.nn.functional.cross_entropy(logits, labels.to(where), w, label_smoothing=smoothing)
+            loss.backward(create_graph=True)
+            (logits.grad**2).sum().backward()
+            found.append([loss.detach().cpu().numpy(), logits.grad.detach().cpu().numpy()])
+            assert loss.grad_fn.name() == "NllLossBackward0" or smoothing
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    logits = x.to(device).requires_grad_()
+    launched.clear()
+    torch.nn.functional.cross_entropy(logits, labels.to(device)).backward()
+    assert [s for s in launched if s.startswith("cross")] == [
+        "cross_entropy_float32_v1_i4_forward",
+        "cross_entropy_float32_v1_i4_backward",
+    ]
+    assert len(launched) <= 9, launched
+
+
 def test_what_our_kernels_cannot_do_others_do(device: str) -> None:
     """Dtypes and ranks without a kernel: what CuPy has, or what core composes of the other ops."""
     pool = torch.nn.functional.max_pool2d

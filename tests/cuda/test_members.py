@@ -41,6 +41,11 @@ class Others:
     def _raw(self, dtype: Any) -> Any:
         return dtype.numpy
 
+    def check_range(self, x: Any, low: int, high: int, error: Any) -> None:
+        host = to_numpy(x)
+        for wrong in host[(host < low) | (host > high)].flat:
+            raise error(wrong)
+
     def __getattr__(self, name: str) -> Any:
         return refuse(name)
 
@@ -186,6 +191,32 @@ def test_derivatives_of_rows(own: Any, dtype: str) -> None:
                     expected = OPS["layer_norm_affine"].saves.formulas[of].fn(*plain)  # type: ignore[union-attr]
                     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
                     np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(7, 5), (5,), (3, 5, 4), (2, 5, 3, 2)])
+def test_cross_entropy(own: Any, shape: Any, reduction: str, dtype: str) -> None:
+    axis, op = min(len(shape) - 1, 1), OPS["cross_entropy"]
+    x, weight = numbers(shape, dtype), np.abs(numbers((5,), dtype, 1))
+    target = np.asarray(np.random.default_rng(2).integers(0, 5, shape[:axis] + shape[axis + 1 :]))
+    ignored = target.copy()
+    ignored.reshape(-1)[0] = -100
+    rtol = 1e-2 if dtype == "float16" else 1e-5
+    for y, w in [(target, None), (ignored, weight), (target.astype(np.uint8), weight), (ignored, None)]:
+        given = (y, w, reduction, -100)
+        for logits in (x, np.asfortranarray(x)):
+            found = own.cross_entropy(raw(logits), raw(y), raw(w), reduction, -100)
+            expected = op.default(logits, *given)  # type: ignore[union-attr]
+            assert (found.dtype, found.shape) == (x.dtype, expected.shape)
+            np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+            g = numbers(expected.shape, dtype, 3)
+            found = own.cross_entropy_vjp_x(raw(g), raw(logits), raw(y), raw(w), reduction, -100)
+            expected = op.saves.formulas["x"].fn(g, logits, *given)  # type: ignore[union-attr]
+            assert (found.dtype, found.shape) == (x.dtype, shape) and found.flags.c_contiguous
+            np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+    with pytest.raises(IndexError, match="Target 5 is out of bounds: expected a class from 0 to 4"):
+        own.cross_entropy(raw(x), raw(target * 0 + 5), None, reduction, -100)
 
 
 def test_sums_of_one_layer_normalization_are_not_those_of_another(own: Any) -> None:
