@@ -176,3 +176,23 @@ def test_parts_of_long_rows(opencl, slow):
         same(opencl.sum(raw, axis, False), x.sum(axis))
         place = axis[0] if len(axis) == 1 else None
         same(opencl.argmax(raw, place, False), x.argmax(place))
+
+
+@pytest.mark.parametrize("name", ("sum", "max", "argmax"))
+@pytest.mark.parametrize("shape", ((700, 771), (3, 37, 600), (21, 5, 530), (2, 9, 3, 513)))
+def test_many_columns(opencl, slow, name, shape):
+    """More columns than an item keeps states of, in blocks of elements, several lines, and parts."""
+    if slow:
+        shape = tuple(min(n, 3) if i else min(n, 20) for i, n in enumerate(shape))
+    x = np.round(values(shape, "float32"))  # with equals
+    axis = tuple(range(0, len(shape) - 1, 2))
+    if name == "argmax":
+        axis = axis[-1]
+        same(opencl.argmax(opencl.from_numpy(x), axis, False), x.argmax(axis))
+    else:
+        same(getattr(opencl, name)(opencl.from_numpy(x), axis, False), getattr(x, name)(axis), 1e-5)
+        same(
+            getattr(opencl, name)(opencl.from_numpy(x)[..., ::-1], axis, False),
+            getattr(x[..., ::-1], name)(axis),
+            1e-5,
+        )

@@ -142,7 +142,7 @@ def gather(walk: Walk) -> Launch:
     kernel = device.kernel(("gather", dtype.itemsize, rows), lambda: _gather_source(device, dtype, rows))
     if not device.is_cpu:
         return Launch(kernel, size, GROUP, walk.args())
-    items = max(1, min(8 * device.units, size // GRAIN))
+    items = max(1, min(device.slabs, size // GRAIN))
     pieces = 1 if outer * m >= items else -(-items // (outer * m))
     piece = _up(-(-inner // pieces), 16)
     pieces = -(-inner // piece)
@@ -283,7 +283,7 @@ def in_range(index: Any, low: int, high: int) -> bool:
         return True
     kernel = device.kernel(("out_of_range",), lambda: _check_source(device))
     flag = device.functions.zeros((1,), int32)
-    items = max(1, min(8 * device.units, n // GRAIN)) if device.is_cpu else -(-n // 16)
+    items = max(1, min(device.slabs, n // GRAIN)) if device.is_cpu else -(-n // 16)
     each = -(-n // items)
     device.launch(
         kernel, items, (1 if device.is_cpu else GROUP,), index.buffer, index.offset, flag.buffer, n,
@@ -314,7 +314,7 @@ def true_places(mask: Any) -> Any:
     device, n = mask.device, mask.size
     if not n:
         return device.empty((0,), np.int64)
-    items = max(1, min(8 * device.units, n // GRAIN)) if device.is_cpu else -(-n // max(64, n >> 16))
+    items = max(1, min(device.slabs, n // GRAIN)) if device.is_cpu else -(-n // max(64, n >> 16))
     each = -(-n // items)
     items = -(-n // each)
     counts = device.empty((items,), np.int64)

@@ -150,7 +150,7 @@ class PhiloxStream(host.PhiloxStream):
             lambda: _source(device, name, dtype, function, types, pairs, group),
         )
         blocks = -(-n // 4)
-        items = max(1, min(8 * device.units, blocks // 256)) if device.is_cpu else blocks
+        items = max(1, min(device.slabs, blocks // 256)) if device.is_cpu else blocks
         each = -(-blocks // items)
         device.launch(
             kernel,

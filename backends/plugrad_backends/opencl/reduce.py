@@ -19,10 +19,12 @@ from .elementwise import GRAIN
 from .elementwise_source import BROADCAST, DENSE, STRIDED
 from .folds import Program
 from .reduce_source import Source
-from .walking import GROUP, UNROLL
+from .walking import COLUMN, GROUP, UNROLL
 
 #: The items or groups that a GPU is to have at least, before rows are cut; and the elements that are worth a group's part.
 BUSY, PART = 512, 4096
+#: So many elements are worth a second launch, if the first can read them in wide lines then.
+LARGE = 1 << 19
 
 
 def up(n: int, by: int) -> int:
@@ -168,9 +170,10 @@ class Walk:
         width = 1 if self.is_complex else self.device.width(max(sizes))
         tiles, columns, column = self.rows, 1, 0
         if self.schedule == "across":
-            # Columns of a few vectors each, as many as keep all units busy.
+            # As many columns as keep all units busy; where much is to be read, wide ones, of which rows are cut into parts.
             lines, n, step = self.rows // self.kept[-1], self.kept[-1], width * UNROLL
-            columns = max(1, min(up(n, step), up(8 * self.device.units, lines)))
+            wide = step if self.rows * self.count < LARGE else COLUMN
+            columns = max(1, up(n, COLUMN), min(up(n, wide), up(self.device.slabs, lines)))
             column = step * up(up(n, columns), step)
             columns = up(n, column)
             tiles = lines * columns
@@ -181,7 +184,7 @@ class Walk:
             each, items = 1, tiles * GROUP
         elif self.device.is_cpu:
             work = self.rows * self.count // GRAIN
-            items = max(1, min(8 * self.device.units, tiles, work))
+            items = max(1, min(self.device.slabs, tiles, work))
             each = up(tiles, items)
             items = up(tiles, each)
         else:
@@ -195,7 +198,7 @@ class Walk:
             steps = 1, self.rows
         else:
             steps = parts, 1
-        items = max(1, min(8 * self.device.units, self.rows // 64)) if self.device.is_cpu else self.rows
+        items = max(1, min(self.device.slabs, self.rows // 64)) if self.device.is_cpu else self.rows
         each = up(self.rows, items)
         head = [self.rows, each, 1, 1, 1, parts, 1, 0, self.count]
         tail = [self.rows, parts]
@@ -208,7 +211,7 @@ class Walk:
         """The number of parts of a row, that of parts of its lines; the lines and elements of one."""
         n, lines = self.reduced[-1], math.prod(self.reduced[:-1])
         cpu = self.device.is_cpu
-        wanted = (8 * self.device.units if cpu else BUSY) // max(tiles, 1)
+        wanted = (self.device.slabs if cpu else BUSY) // max(tiles, 1)
         grain = GRAIN * 2 if cpu else PART if self.schedule == "group" else GROUP
         per_part = self.count * (self.rows // tiles if tiles else 1)
         wanted = max(1, min(wanted, per_part // grain, self.count // 16))

@@ -14,7 +14,7 @@ from typing import Any
 from ..expressions.c import Emitter, OpenCL, parts
 from ..expressions.expr import INT64
 from .folds import Program, names
-from .walking import BLOCK, GROUP, UNROLL, Folding, Name, Walking, prefixed
+from .walking import BLOCK, COLUMN, DEEP, GROUP, UNROLL, Folding, Name, Walking, prefixed
 
 
 class Source(Walking):
@@ -116,32 +116,43 @@ class Source(Walking):
     def _across(self) -> list[str]:
         w = self.width
         body = [*self._tile(True), "const long stop = min(first + column, k0_n);", "long c = first;"]
-        for width, count in ((w, UNROLL), (w, 1), (1, 1)) if w > 1 else ((1, UNROLL), (1, 1)):
-            body += [
-                f"for (; c + {width * count} <= stop; c += {width * count}) {{",
-                *self._columns(width, count),
-                "}",
-            ]
+        body += ["{", *self._blocks(), "}"]
+        if w > 1:
+            body += ["for (; c < stop; c++) {", *self._column(), "}"]
         return self._items(body)
 
-    def _columns(self, width: int, count: int) -> list[str]:
-        d, fold = self.device.dialect(width), self.folding
-        accumulators: list[Name] = [prefixed(f"a{u}_") for u in range(count)]
-        lines = [line for a in accumulators for line in fold.declare(d, a)]
-        lines += ["for (long l = l0; l < l1; l++) {", *self._line(), "for (long j = j0; j < j1; j++) {"]
-        for name, dtype in self.arrays:
-            lines.append(f"{self._pointer(name, dtype)}_here = {name}_row + j*{name}_m0;")
-        for u, a in enumerate(accumulators):
-            at = f"c + {u * width}" if u else "c"
-            loads = self._load(d, at, "k0", self.read, "here")
-            lines += self._element(d, a, [*loads, *self._place(d, "l*m0_n + j", False)])
-        lines += ["}", "}"]
-        for u, a in enumerate(accumulators):
-            final = [f"const {d.type(i.dtype)} {n} = {a(n)};" for n, i in fold.states]
-            at = f"row + c + {u * width}"
-            rows = "*".join(f"k{i}_n" for i in range(self.ranks[0]))
-            lines += ["{", *final, *self._stores(d, at, f"part*({rows}) + {at}"), "}"]
-        return lines
+    def _blocks(self) -> list[str]:
+        """Vectors of columns: their states wait in arrays while a few elements of each are added, so that memory is read in
+        long lines."""
+        w, d, fold = self.width, self.device.dialect(self.width), self.folding
+        slots, a, vectors = COLUMN // w, prefixed("a_"), f"; c + {w} <= stop; c += {w}, k++) {{"
+        to_slot = [f"slots_{n}[k] = {a(n)};" for n, _ in fold.states]
+        from_slot = [f"{a(n)} = slots_{n}[k];" for n, _ in fold.states]
+        lines = [f"{d.type(i.dtype)} slots_{n}[{slots}];" for n, i in fold.states]
+        lines += [*fold.declare(d, a), "int k;", f"for (k = 0; k < {slots}; k++) {{", *to_slot, "}"]
+        lines += ["for (long l = l0; l < l1; l++) {", *self._line()]
+        lines += [f"for (long b0 = j0; b0 < j1; b0 += {DEEP}) {{", f"const long b1 = min(b0 + {DEEP}, j1);"]
+        lines += [f"for (c = first, k = 0{vectors}", *from_slot, "for (long j = b0; j < b1; j++) {"]
+        lines += [*self._lane(d, a), "}", *to_slot, "}", "}", "}"]
+        return [*lines, f"for (c = first, k = 0{vectors}", *from_slot, *self._put(d, a), "}"]
+
+    def _column(self) -> list[str]:
+        """One column, which is no part of a vector."""
+        d, fold, a = self.one, self.folding, prefixed("a_")
+        lines = [*fold.declare(d, a), "for (long l = l0; l < l1; l++) {", *self._line()]
+        return [*lines, "for (long j = j0; j < j1; j++) {", *self._lane(d, a), "}", "}", *self._put(d, a)]
+
+    def _lane(self, d: OpenCL, name: Name) -> list[str]:
+        """Add element j of the columns from c on."""
+        here = [f"{self._pointer(n, t)}_here = {n}_row + j*{n}_m0;" for n, t in self.arrays]
+        loads = self._load(d, "c", "k0", self.read, "here")
+        return [*here, *self._element(d, name, [*loads, *self._place(d, "l*m0_n + j", False)])]
+
+    def _put(self, d: OpenCL, name: Name) -> list[str]:
+        """Write what comes of the states of the columns from c on."""
+        final = [f"const {d.type(i.dtype)} {n} = {name(n)};" for n, i in self.folding.states]
+        rows = "*".join(f"k{i}_n" for i in range(self.ranks[0]))
+        return ["{", *final, *self._stores(d, "row + c", f"part*({rows}) + row + c"), "}"]
 
     def _by_group(self) -> list[str]:
         d, fold = self.one, self.folding

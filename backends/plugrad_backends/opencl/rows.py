@@ -92,7 +92,7 @@ class RowWalk(Walk):
         tiles, columns, column = self.rows, 1, 0
         if self.schedule == "across":
             lines, n = self.rows // self.kept[-1], self.kept[-1]
-            columns = max(1, min(up(n, width), up(8 * self.device.units, lines)))
+            columns = max(1, min(up(n, width), up(self.device.slabs, lines)))
             column = width * up(up(n, columns), width)
             columns = up(n, column)
             tiles = lines * columns
@@ -100,7 +100,7 @@ class RowWalk(Walk):
         if self.schedule == "group":
             items = tiles * GROUP
         elif self.device.is_cpu:
-            items = max(1, min(8 * self.device.units, tiles, self.rows * self.count // GRAIN))
+            items = max(1, min(self.device.slabs, tiles, self.rows * self.count // GRAIN))
             each = up(tiles, items)
             items = up(tiles, each)
         n = self.reduced[-1]

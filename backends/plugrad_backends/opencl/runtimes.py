@@ -142,7 +142,7 @@ def _all() -> list[Found]:
 
 def _discover() -> list[Found]:
     global _looked
-    with drivers.listed(), drivers.yielding():
+    with drivers.listed():
         try:
             import pyopencl
         except ImportError as error:
@@ -157,8 +157,7 @@ def _discover() -> list[Found]:
     candidates = []
     for platform in platforms:
         try:
-            with drivers.yielding():
-                raws = platform.get_devices()
+            raws = platform.get_devices()
         except pyopencl.Error:  # a driver without a device
             continue
         candidates += [

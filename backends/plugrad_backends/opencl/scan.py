@@ -75,7 +75,7 @@ class Scan:
         count, columns, column = 1, 1, 0
         if schedule == "across":
             lines = rows // kept[-1]
-            columns = max(1, min(up(kept[-1], width), up(8 * device.units, lines)))
+            columns = max(1, min(up(kept[-1], width), up(device.slabs, lines)))
             column = width * up(up(kept[-1], columns), width)
             columns = up(kept[-1], column)
             tiles = lines * columns
@@ -87,7 +87,7 @@ class Scan:
         count = up(n, n_each)
         if schedule != "across":
             tiles = rows * count
-        items = max(1, min(8 * device.units, tiles, out.size // GRAIN)) if cpu else tiles
+        items = max(1, min(device.slabs, tiles, out.size // GRAIN)) if cpu else tiles
         each = up(tiles, items)
         head = [tiles, each, count, count, 1, n_each, columns, column, n]
         tail = [*head, *layout.padded(kept, rank, 1)[::-1], n]

@@ -192,7 +192,7 @@ def shares(device: Any, tiles: int, work: int) -> tuple[int, int]:
     """How many work items there are, and how many tiles each does."""
     if not device.is_cpu:
         return tiles, 1
-    items = max(1, min(8 * device.units, tiles, tiles * work // GRAIN))
+    items = max(1, min(device.slabs, tiles, tiles * work // GRAIN))
     each = -(-tiles // items)
     return -(-tiles // each), each
 

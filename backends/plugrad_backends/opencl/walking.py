@@ -21,6 +21,8 @@ GROUP = 64
 UNROLL = 4
 #: So many rounds go into one accumulator before it is added to the total: sums of many numbers stay exact longer.
 BLOCK = 64
+#: The most columns whose states an item keeps, and how many elements go into them before it turns to the next columns.
+COLUMN, DEEP = 512, 16
 
 Name = Callable[[str], str]
 
@@ -148,7 +150,7 @@ class Walking:
             lines += ["const long rows = tiles / parts, part = t / rows, row = t - part*rows;"]
         else:
             lines += [
-                "const long part = t % parts, tile = t / parts, outer = tile / columns;",
+                "const long all = tiles / parts, part = t / all, tile = t - part*all, outer = tile / columns;",
                 "const long first = (tile - outer*columns)*column, row = outer*k0_n;",
             ]
         lines += [
@@ -218,4 +220,4 @@ class Walking:
         ]
 
 
-__all__ = ["BLOCK", "GROUP", "UNROLL", "Folding", "Name", "Walking", "load", "prefixed"]
+__all__ = ["BLOCK", "COLUMN", "DEEP", "GROUP", "UNROLL", "Folding", "Name", "Walking", "load", "prefixed"]
