@@ -10,7 +10,7 @@ import pytest
 
 import plugrad as torch
 from plugrad.autograd import Function
-from plugrad.op import elementwise, linear, operator
+from plugrad.op import composite, elementwise, linear, operator
 from plugrad.ops import exp, where
 from plugrad.testing.opchecks.checks import CHECKS
 from tests.test_opcheck import Exp, X, Y, cube, declared, detached, double, failed, with_kernel  # noqa: F401 (a fixture)
@@ -201,6 +201,8 @@ FAULTS: dict[str, tuple[str, Callable[[], tuple[Any, tuple[Any, ...], dict[str, 
     "a wrong vmap of a Function": ("vmap", lambda: (WrongVmap, (X,), {})),
     "a fused kernel that differs from the default": ("composite", lambda: (
         with_kernel(double(lambda x: 2 * x), "fake", lambda x: 2 * x + 1e-3), (), {"device": "fake"})),
+    "a kernel that differs from a composite's body": ("lowering", lambda: (
+        with_kernel(composite("faulty::square")(lambda x: x * x), "fake", lambda x: 1.001 * x * x), (X,), {"device": "fake"})),
     "a kernel that differs from the CPU's": ("cpu", lambda: (without_default(), (), {"device": "fake"})),
     "values other than the reference's": ("reference", lambda: (cube(), (), {"reference": lambda x: x**3 + 1e-3})),
     "an output kept on ctx": ("saves", lambda: (KeepsItsOutput, (X,), {})),

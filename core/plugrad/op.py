@@ -509,7 +509,7 @@ def _entered(backend: backends.Backend) -> None:
         for op in list(OPS.values()):
             if isinstance(op, Op) and "node" in vars(op):
                 codegen.fuse_formulas(op, op.node.backward.__globals__)
-    new = {name for name in dir(type(backend)) if "_vjp_" in name} - fusion.members
+    new = {name for name in dir(backend) if "_vjp_" in name} - fusion.members
     if new:
         fusion.members |= new
         for op in list(OPS.values()):

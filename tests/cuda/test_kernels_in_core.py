@@ -17,6 +17,7 @@ pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda
 import plugrad as torch
 from plugrad import plugins
 from plugrad.testing import Conformance
+from plugrad_backends.cupy.kernels.launch import Kernel
 
 from . import host, kernels_plugin
 
@@ -74,6 +75,77 @@ def test_training_steps_are_those_of_the_cpu(
     np.testing.assert_allclose(losses[device], losses["cpu"], rtol=1e-4)
     for found, expected in zip(parameters[device], parameters["cpu"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The symbols of the kernels that were launched."""
+    symbols: list[str] = []
+    launch = Kernel.__call__
+
+    def noted(self: Any, *args: Any) -> None:
+        symbols.append(self.symbol)
+        launch(self, *args)
+
+    monkeypatch.setattr(Kernel, "__call__", noted)
+    return symbols
+
+
+@pytest.mark.parametrize(
+    ("function", "kernels"),
+    [
+        (lambda x, w, b: torch.softmax(x, -1), ["softmax_float32_v1_i4_backward"]),
+        (lambda x, w, b: torch.log_softmax(x, -1), ["log_softmax_float32_v1_i4_backward"]),
+        (lambda x, w, b: torch.nn.functional.layer_norm(x, (6,)), ["layer_norm_float32_v1_i4_backward"]),
+        (
+            lambda x, w, b: torch.nn.functional.layer_norm(x, (6,), w, b),
+            ["layer_norm_float32_v1_i4_backward", "layer_norm_parameters_float32_parameters",
+             "layer_norm_parameters_float32_parameters_end"],
+        ),
+    ],
+)  # fmt: skip
+def test_derivatives_of_rows_are_kernels(
+    device: str, launched: list[str], function: Any, kernels: list[str]
+) -> None:
+    given = [torch.randn(*shape) for shape in ((5, 6), (6,), (6,), (5, 6))]
+    grads: dict[str, list[Any]] = {}
+    for where in ("cpu", device):
+        *xs, g = [t.detach().to(where) for t in given]
+        xs = [x.requires_grad_() for x in xs]
+        y = function(*xs)
+        launched.clear()
+        y.backward(g)
+        if where == device:
+            assert launched == kernels
+        grads[where] = [x.grad.cpu().numpy() for x in xs if x.grad is not None]
+    for found, expected in zip(grads[device], grads["cpu"], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_cross_entropy_is_one_pass_and_one_back(device: str, launched: list[str]) -> None:
+    """The logits are read by two kernels; the others see a number for each row."""
+    x, labels = torch.randn(40, 6), torch.randint(0, 6, (40,))
+    for weight, smoothing in ((None, 0.0), (torch.rand(6), 0.0), (None, 0.1)):
+        found = []
+        for where in ("cpu", device):
+            logits = x.detach().to(where).requires_grad_()
+            w = None if weight is None else weight.to(where)
+            launched.clear()
+            loss = torch.nn.functional.cross_entropy(logits, labels.to(where), w, label_smoothing=smoothing)
+            loss.backward(create_graph=True)
+            (logits.grad**2).sum().backward()
+            found.append([loss.detach().cpu().numpy(), logits.grad.detach().cpu().numpy()])
+            assert loss.grad_fn.name() == "NllLossBackward0" or smoothing
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    logits = x.to(device).requires_grad_()
+    launched.clear()
+    torch.nn.functional.cross_entropy(logits, labels.to(device)).backward()
+    assert [s for s in launched if s.startswith("cross")] == [
+        "cross_entropy_float32_v1_i4_forward",
+        "cross_entropy_float32_v1_i4_backward",
+    ]
+    assert len(launched) <= 9, launched
 
 
 def test_what_our_kernels_cannot_do_others_do(device: str) -> None:

@@ -41,6 +41,11 @@ class Others:
     def _raw(self, dtype: Any) -> Any:
         return dtype.numpy
 
+    def check_range(self, x: Any, low: int, high: int, error: Any) -> None:
+        host = to_numpy(x)
+        for wrong in host[(host < low) | (host > high)].flat:
+            raise error(wrong)
+
     def __getattr__(self, name: str) -> Any:
         return refuse(name)
 
@@ -149,6 +154,85 @@ def test_rows(own: Any) -> None:
             1e-5,
             rtol=1e-4,
         )
+
+
+def against_the_formula(own: Any, op: str, of: str, *args: Any, rtol: float = 1e-4) -> None:
+    """A member NAME_vjp_INPUT against the formula of core on arrays of NumPy's."""
+    found = getattr(own, f"{op}_vjp_{of}")(*map(raw, args))
+    expected = OPS[op].saves.formulas[of].fn(*args)  # type: ignore[union-attr]
+    assert type(found) is cupy.ndarray and found.flags.c_contiguous
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_derivatives_of_rows(own: Any, dtype: str) -> None:
+    g, x = numbers((6, 4, 5), dtype), numbers((6, 4, 5), dtype, 1)
+    for a, b in [
+        (g, x),
+        (g.transpose(2, 0, 1), x.transpose(2, 0, 1)),
+        (np.broadcast_to(g[:1], x.shape), x),
+        (g[0], x[0]),
+    ]:
+        for axis in [(b.ndim - 1,), (0,), tuple(range(b.ndim))]:
+            y = CPU.softmax(b, axis)
+            against_the_formula(own, "softmax", "x", a, y, axis)
+            against_the_formula(own, "log_softmax", "x", a, np.log(y), axis)
+            against_the_formula(own, "layer_norm", "x", a, b, axis, 1e-5)
+        for k in (1, 2)[: b.ndim]:
+            axis = tuple(range(b.ndim - k, b.ndim))
+            weight = numbers(b.shape[-k:], dtype, 2)
+            for wanted in ("x", "weight", "bias"), ("weight",), ("bias",), ("weight", "bias"):
+                first, second = raw(a), raw(b)
+                for of in wanted:
+                    given = (first, raw(weight)) if of == "bias" else (first, second, raw(weight), axis, 1e-5)
+                    plain = (a, weight) if of == "bias" else (a, b, weight, axis, 1e-5)
+                    found = getattr(own, f"layer_norm_affine_vjp_{of}")(*given)
+                    expected = OPS["layer_norm_affine"].saves.formulas[of].fn(*plain)  # type: ignore[union-attr]
+                    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+                    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # where all are ignored, the mean is NaN
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(7, 5), (5,), (3, 5, 4), (2, 5, 3, 2)])
+def test_cross_entropy(own: Any, shape: Any, reduction: str, dtype: str) -> None:
+    axis, op = min(len(shape) - 1, 1), OPS["cross_entropy"]
+    x, weight = numbers(shape, dtype), np.abs(numbers((5,), dtype, 1))
+    target = np.asarray(np.random.default_rng(2).integers(0, 5, shape[:axis] + shape[axis + 1 :]))
+    ignored = target.copy()
+    ignored.reshape(-1)[0] = -100
+    rtol = 1e-2 if dtype == "float16" else 1e-5
+    for y, w in [(target, None), (ignored, weight), (target.astype(np.uint8), weight), (ignored, None)]:
+        given = (y, w, reduction, -100)
+        for logits in (x, np.asfortranarray(x)):
+            found = own.cross_entropy(raw(logits), raw(y), raw(w), reduction, -100)
+            expected = op.default(logits, *given)  # type: ignore[union-attr]
+            assert (found.dtype, found.shape) == (x.dtype, expected.shape)
+            np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+            g = numbers(expected.shape, dtype, 3)
+            found = own.cross_entropy_vjp_x(raw(g), raw(logits), raw(y), raw(w), reduction, -100)
+            expected = op.saves.formulas["x"].fn(g, logits, *given)  # type: ignore[union-attr]
+            assert (found.dtype, found.shape) == (x.dtype, shape) and found.flags.c_contiguous
+            np.testing.assert_allclose(to_numpy(found), expected, rtol=rtol, atol=rtol)
+    with pytest.raises(IndexError, match="Target 5 is out of bounds: expected a class from 0 to 4"):
+        own.cross_entropy(raw(x), raw(np.full(target.shape, 5)), None, reduction, -100)
+
+
+def test_sums_of_one_layer_normalization_are_not_those_of_another(own: Any) -> None:
+    """What the derivative by `x` leaves behind belongs to its own arrays, and is let go of."""
+    weight = numbers((5,), "float32", 2)
+    g, x, other = (numbers((6, 5), "float32", seed) for seed in (3, 4, 5))
+    first, second, third = raw(g), raw(x), raw(other)
+    own.layer_norm_affine_vjp_x(first, second, raw(weight), (1,), 1e-5)
+    found = own.layer_norm_affine_vjp_weight(first, third, raw(weight), (1,), 1e-5)
+    expected = OPS["layer_norm_affine"].saves.formulas["weight"].fn(g, other, weight, (1,), 1e-5)  # type: ignore[union-attr]
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        to_numpy(own.layer_norm_affine_vjp_bias(third, raw(weight))), other.sum(0), rtol=1e-4
+    )
+    assert own._last_norm is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pyopencl as cl
@@ -54,14 +55,31 @@ def test_a_device_that_fails_says_what_it_did_and_what_to_do(opencl, monkeypatch
     def fail(*args, **options):
         raise cl.LogicError("clEnqueueNDRangeKernel failed: DEVICE_NOT_AVAILABLE")
 
-    fail.function_name = "kernel_add"
+    kernel = SimpleNamespace(function_name="kernel_add", numbers=len, last=None, set_args=fail)
     device = opencl.device
     with pytest.raises(
         DeviceError, match=r"failed in the kernel 'kernel_add'.*may be lost.*start the process anew"
     ):
-        device.run(fail, (1,), (1,))
+        device.run(kernel, (1,), (1,))
     fail_of_memory = cl.MemoryError("clEnqueueNDRangeKernel failed: MEM_OBJECT_ALLOCATION_FAILURE")
     assert isinstance(device.failed("a copy", fail_of_memory), OutOfMemoryError)
     monkeypatch.setattr(cl, "enqueue_copy", fail)
     with pytest.raises(DeviceError, match="failed in a copy from the host"):
         opencl.from_numpy(np.ones(3))
+
+
+def test_arguments_that_stay_from_launch_to_launch(opencl):
+    """A kernel keeps its arguments; what changes between two launches is set all the same: memory, offset, number, shape."""
+    host = np.arange(1, 13, dtype=np.float32)
+    x = opencl.from_numpy(host)
+    views = [(x, host)] + [
+        (opencl.getitem(x, (part,)), host[part]) for part in (slice(0, 4), slice(4, 8), slice(8, 12))
+    ]
+    for raw, want in [*views, *reversed(views), views[1]]:
+        assert np.array_equal(opencl.multiply(raw, raw).get(), want * want)
+        for number in (0.0, -0.0, np.nan, -0.0, 2.0, 2.0):
+            found = opencl.copysign(raw, number).get()
+            assert np.array_equal(found, np.copysign(want, np.float32(number))), number
+    with pytest.raises((RuntimeError, TypeError, ValueError, OverflowError)):
+        opencl.bitwise_xor(opencl.from_numpy(np.arange(4)), 2**70)
+    assert opencl.bitwise_xor(opencl.from_numpy(np.arange(4)), 1).get().tolist() == [1, 0, 3, 2]

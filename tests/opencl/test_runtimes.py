@@ -452,3 +452,21 @@ def test_a_forked_process_is_told_why_it_cannot_compute() -> None:
     for line in lines[1:-1]:
         assert line.startswith("0 DeviceError: "), line
         assert "fork" in line and "'spawn' or 'forkserver'" in line
+
+
+THREADS = """
+import os
+before = set(os.listdir("/proc/self/task"))
+from plugrad_backends.opencl import runtimes
+os.sched_setscheduler(0, os.{policy}, os.sched_param(0))
+runtimes.select("pocl")
+new = set(os.listdir("/proc/self/task")) - before
+print(os.sched_getscheduler(0), *{{os.sched_getscheduler(int(thread)) for thread in new}})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="policies of threads are Linux's")
+@pytest.mark.skipif(not installed("pocl-binary-distribution"), reason="it is PoCL's threads that are woken")
+def test_threads_of_a_runtime_do_not_interrupt_who_launches() -> None:
+    assert python(THREADS.format(policy="SCHED_OTHER")) == f"{os.SCHED_OTHER} {os.SCHED_BATCH}\n"
+    assert python(THREADS.format(policy="SCHED_BATCH")) == f"{os.SCHED_BATCH} {os.SCHED_BATCH}\n"

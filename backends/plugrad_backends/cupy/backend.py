@@ -87,7 +87,7 @@ class CuPyBackend(
         """Let every member compute on this GPU, whichever is the current one, with arrays of a type of their own."""
         base = type(self).array_type
         self.array_type = array_type(self.xp, base, index)
-        for name in {*OPS, *_ON_DEVICE}:
+        for name in {*OPS, *_ON_DEVICE, *(name for name in vars(self) if "_vjp_" in name)}:
             if defines(self, name):
                 setattr(self, name, on(self.xp, base, index, getattr(self, name)))
         for name in ("fused", "elementwise_kernel"):

@@ -7,6 +7,8 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from operator import itemgetter
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,7 @@ class Device:
                 f"the source was:\n{_numbered(source)}"
             ) from error
         kernel.set_scalar_arg_dtypes(types)
+        _remember(kernel, types)
         self.builds += 1
         return kernel
 
@@ -165,13 +168,32 @@ class Device:
         """Run a kernel with a number of work items, rounded up to whole groups."""
         self.run(kernel, (-(-items // group[0]) * group[0],), group, *args)
 
-    def run(self, kernel: Any, items: tuple[int, ...], group: tuple[int, ...], *args: Any) -> None:
-        """Run a kernel with so many work items, whole groups."""
+    def run(self, kernel: Any, items: tuple[int, ...], group: tuple[int, ...], *args: Any) -> Any:
+        """Run a kernel with so many work items, whole groups; the event of it."""
         try:
             with self.lock:  # a kernel object holds its arguments
-                kernel(self.queue, items, group, *args)
+                numbers = kernel.numbers(args)
+                if numbers == kernel.last:  # most arguments are as they were: memory alone is another
+                    for place in kernel.memory:
+                        kernel.set_arg(place, args[place])
+                else:
+                    kernel.last = None
+                    kernel.set_args(*args)
+                    kernel.last = numbers
+                return cl.enqueue_nd_range_kernel(self.queue, kernel, items, group)
         except cl.Error as error:
             raise self.failed(f"the kernel {kernel.function_name!r}", error) from error
+
+
+def _remember(kernel: Any, types: Sequence[Any]) -> None:
+    """Note on a kernel which arguments are memory, and how `Device.run` sees that the numbers are those of the last launch."""
+    places = [i for i, t in enumerate(types) if t is not None]
+    kernel.memory = [i for i, t in enumerate(types) if t is None]
+    kernel.numbers, kernel.last = itemgetter(*places) if places else len, None
+    floats = [i for i in places if np.dtype(types[i]).kind == "f"]
+    if floats:  # by their bits: 0.0 equals -0.0
+        pack, pick = Struct(f"{len(floats)}d").pack, kernel.numbers
+        kernel.numbers = lambda args: (pick(args), pack(*[args[i] for i in floats]))
 
 
 def _numbered(source: str) -> str:

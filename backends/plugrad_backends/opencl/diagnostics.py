@@ -80,11 +80,7 @@ def profile(where: Any = "opencl") -> Iterator[Profile]:
     device.synchronize()
 
     def noted(kernel: Any, items: Any, group: Any, *args: Any) -> None:
-        try:
-            with device.lock:
-                event = kernel(device.queue, items, group, *args)
-        except cl.Error as error:
-            raise device.failed(f"the kernel {kernel.function_name!r}", error) from error
+        event = type(device).run(device, kernel, items, group, *args)
         found._events.append((kernel.function_name.removeprefix("kernel_"), event))
 
     device.queue = cl.CommandQueue(device.context, properties=cl.command_queue_properties.PROFILING_ENABLE)

@@ -69,6 +69,28 @@ def listed() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def yielding() -> Iterator[None]:
+    """Threads that are started meanwhile do not interrupt others when they get work; what the calling thread does is unchanged.
+
+    PoCL's threads are woken at each launch. Linux then likes to run them where the launching thread just runs, which has to wait,
+    even if another processor is free: that costs more than a small kernel. Threads inherit their policy from who starts them.
+    """
+    is_ours = False
+    if sys.platform == "linux" and hasattr(os, "sched_setscheduler"):
+        try:
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:  # else the user chose another
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+                is_ours = True
+        except OSError:  # a sandbox
+            pass
+    try:
+        yield
+    finally:
+        if is_ours:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def intel_library() -> Path | None:
     """The library of Intel's CPU runtime that pip installed as intel-opencl-rt; None where it did not."""
     from importlib import metadata

@@ -142,7 +142,7 @@ def _all() -> list[Found]:
 
 def _discover() -> list[Found]:
     global _looked
-    with drivers.listed():
+    with drivers.listed(), drivers.yielding():
         try:
             import pyopencl
         except ImportError as error:
@@ -157,7 +157,8 @@ def _discover() -> list[Found]:
     candidates = []
     for platform in platforms:
         try:
-            raws = platform.get_devices()
+            with drivers.yielding():
+                raws = platform.get_devices()
         except pyopencl.Error:  # a driver without a device
             continue
         candidates += [

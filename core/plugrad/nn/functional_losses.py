@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from .. import dtypes, ops
+from .. import dtypes, fusion, ops
+from ..backend import backend_of
+from ..contract import defines
 from ..functions.shapes import broadcast_tensors
 from ..graph import Variable
 from ..methods.index_arguments import check_place
@@ -143,6 +145,11 @@ def nll_loss(
     """
     _check_classes(input, target, weight)
     op = ops.nll_loss2d if input.ndim > 2 else ops.nll_loss
+    return _of_classes(op, input, target, weight, reduction, ignore_index)
+
+
+def _of_classes(op: Any, input: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
+    """An op of class indices and weights, which are parameters of it."""
     for other in (target, weight):
         if isinstance(other, Variable):
             check_place(input, other, op.name)
@@ -173,6 +180,10 @@ def cross_entropy(
     if target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, _checked(reduction), label_smoothing, dim)
     _check_classes(input, target, weight)
+    if fusion.wanted and not label_smoothing and input.dtype.is_floating_point:
+        backend = backend_of(input._raw)
+        if defines(backend, "cross_entropy") and not backend.is_transform:
+            return _of_classes(ops.cross_entropy, input, target, weight, reduction, ignore_index)
     logs = input.log_softmax(dim)
     loss = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
     if not label_smoothing:

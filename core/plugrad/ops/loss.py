@@ -9,9 +9,10 @@ import math
 from typing import Any
 
 from ..op import linear, operator
+from .activation import log_softmax, softmax
 from .compare import clip, maximum, minimum, where
 from .elementwise import abs_, exp, is_complex, log, log1p, sigmoid
-from .reduce import mean_all, sum_all
+from .reduce import mean_all, sum_, sum_all
 from .shape import alias
 
 
@@ -125,3 +126,19 @@ nll_loss_backward = linear(
     x=lambda g, target, weight, reduction, ignore_index: nll_loss(g, target, weight, reduction, ignore_index),
 )  # fmt: skip
 nll_loss2d = alias(nll_loss, "nll_loss2d", "NllLoss2DBackward0")
+
+
+def _cross_entropy_vjp(g: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
+    axis = (min(len(x.shape) - 1, 1),)
+    each = nll_loss_backward(g, target, weight, reduction, ignore_index, x.shape)
+    return each - softmax(x, axis) * sum_(each, axis, True)
+
+
+#: `nll_loss` of log_softmax(x) as one op: for devices that have one kernel of the two, see `nn.functional.cross_entropy`.
+cross_entropy = operator(
+    "cross_entropy", "x | target=None weight=None reduction='mean' ignore_index=-100", node="NllLossBackward0", ordered=True,
+    default=lambda x, target, weight, reduction, ignore_index: nll_loss(
+        log_softmax(x, (min(len(x.shape) - 1, 1),)), target, weight, reduction, ignore_index
+    ),
+    x=_cross_entropy_vjp,
+)  # fmt: skip

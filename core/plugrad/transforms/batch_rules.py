@@ -389,6 +389,23 @@ def nll_backward(c: Call) -> Any:
     return y.reshape(c.size, *c.params["shape"])
 
 
+@rule("cross_entropy", params=True)
+def classes(c: Call) -> Any:
+    """The loss of each element's logarithms of probabilities."""
+    x, reduction = c.full(), c.params["reduction"]
+    if c.has_batch(c.params["weight"]):
+        return one_by_one(c)
+    axis = min(x.ndim - 2, 1) + 1
+    target, flat, shape, total = _nll_parts(c, tuple(x.shape)[1:])
+    logs = OPS["log_softmax"].call(x, (axis,)).reshape(shape)
+    weight, ignored = c.lower(c.params["weight"]), c.params["ignore_index"]
+    losses = OPS["nll_loss"].call(logs, flat._raw, weight, "none", ignored).reshape(tuple(target.shape))
+    if reduction == "none":
+        return losses
+    sums = losses.reshape(c.size, -1).sum(1)
+    return sums if reduction == "sum" else sums / total
+
+
 # --- indices along one axis ---------------------------------------------------------------------------------
 
 

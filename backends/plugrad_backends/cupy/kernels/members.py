@@ -25,9 +25,11 @@ from .. import sync
 from . import gemm, rows
 from . import index as indexing
 from . import reduce as reductions
+from .derivatives import Derivatives
 from .elementwise import Elementwise
 from .images import Images
 from .launch import CudaDriver, Kernels
+from .losses import Losses
 from .source import FLOATS, NUMBERS
 from .stream import PhiloxStream
 
@@ -464,7 +466,7 @@ def _allow_tf32() -> bool:
     return os.environ.get("PLUGRAD_TF32") == "1"
 
 
-class All(Images, Members):
+class All(Derivatives, Losses, Images, Members):
     """All families."""
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from .launch import Grid, Kernels
 from .source import SIZES
 
-__all__ = ["cross_entropy", "cross_entropy_backward", "layer_norm", "layer_norm_backward", "plan", "softmax",
-           "softmax_backward"]  # fmt: skip
+__all__ = ["cross_entropy", "cross_entropy_backward", "layer_norm", "layer_norm_backward", "layer_norm_parameters",
+           "parts", "plan", "softmax", "softmax_backward"]  # fmt: skip
 
 ITEMS, MOST_THREADS, ROWS_TOGETHER = 4, 512, 4
 
@@ -83,17 +83,20 @@ def layer_norm(
 
 
 def layer_norm_backward(
-    kernels: Kernels, dtype: str, g: int, x: int, weight: int, dx: int, eps: float, rows: int, cols: int,
-    stats: int = 0, partial: int = 0, dweight: int = 0, dbias: int = 0,
+    kernels: Kernels, dtype: str, g: int, x: int, weight: int, dx: int, eps: float, rows: int, cols: int, stats: int = 0
 ) -> None:  # fmt: skip
-    """dx; and where `stats` (rows, 2) and `partial` (2, `parts(rows)`, cols) are given, the gradients of weight and bias.
-
-    Both are of float32, or of float64 for that dtype.
-    """
+    """dx; and mean and scale of each row into `stats` (rows, 2), float32 (float64 of that), where that is given."""
     variant, grid, block = plan(dtype, rows, cols, g, x, weight, dx)
     kernels(f"layer_norm_{variant}", "backward")(grid, block, g, x, weight, dx, stats, eps, rows, cols)
-    if not stats:
-        return
+
+
+def layer_norm_parameters(
+    kernels: Kernels, dtype: str, g: int, x: int, stats: int, partial: int, dweight: int, dbias: int, rows: int, cols: int
+) -> None:  # fmt: skip
+    """The gradients of weight and bias, of the `stats` that `layer_norm_backward` wrote.
+
+    `partial` (2, `parts(rows)`, cols) is of their dtype.
+    """
     source = f"layer_norm_parameters_{dtype}"
     kernels(source, "parameters")((-(-cols // 32), parts(rows)), (32, 8), g, x, stats, partial, rows, cols)
     end = kernels(source, "parameters_end")
@@ -101,5 +104,5 @@ def layer_norm_backward(
 
 
 def parts(rows: int) -> int:
-    """In how many parts `layer_norm_backward` sums the rows: a choice of the shape alone, so that sums repeat."""
+    """In how many parts `layer_norm_parameters` sums the rows: a choice of the shape alone, so that sums repeat."""
     return max(1, min(64, rows // 64))

@@ -50,6 +50,12 @@ def nll(x: Any, target: Any, weight: Any = None, reduction: str = "mean", ignore
     return losses.sum() / weights.sum() if reduction == "mean" else losses.sum()
 
 
+def entropy(x: Any, *args: Any, **given: Any) -> Any:
+    """`nll` of the logarithm of softmax."""
+    axis = min(x.ndim - 1, 1)
+    return nll(x - np.log(np.exp(x).sum(axis, keepdims=True)), *args, **given)
+
+
 def nll_backward(g: Any, target: Any, weight: Any, reduction: str, ignore_index: int, shape: Any) -> Any:
     """Its derivative: the losses of the unit vectors, weighted by `g`."""
     found = np.zeros(shape)
@@ -133,5 +139,16 @@ ROWS = [
         ],
     ),
     Row("nll_loss_backward", nll_backward, list(cotangents())),
+    Row(
+        "cross_entropy", entropy, [S(In(shape), **given) for shape, given in CASES],
+        special=[
+            (([[1.0, 2.0]], np.array([-100])), np.nan),
+            (([[np.nan, 2.0]], np.array([-100]), None, "sum"), 0.0),
+        ],
+        errors=[
+            (S(In((2, 3)), target=np.array([0, 3])), IndexError,
+             "Target 3 is out of bounds: expected a class from 0 to 2"),
+        ],
+    ),
     Row("nll_loss2d", nll, [S(In(shape), **given) for shape, given in CASES if len(shape) > 2]),
 ]  # fmt: skip
