@@ -466,6 +466,10 @@ class Backend:
         from call to call (a learning rate), parameters hardly ever do. For arguments that the kernel cannot take (a mixture
         of dtypes, a function that looks at values), it calls `function`, which computes op by op, and obeys `out` itself.
 
+        The kernel may have a method `many(calls, rest)`, which makes several calls in few launches: `calls` are tuples
+        (arrays, arrays to write the results into), all arrays of a call of one shape, and `rest` is what all calls have behind
+        the arrays. It returns False, and does nothing, where it cannot. The steps of optimizers ask for it.
+
         Asked once for each function, at its first use. What raises here counts as None.
         """
         return None

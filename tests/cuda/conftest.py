@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugrad_backends.cupy.kernels.launch import Kernels
+from plugrad_backends.cupy.kernels.launch import Kernel, Kernels
 
 from . import host
 
@@ -51,3 +51,32 @@ def cuda() -> Iterator[str]:
     double_plugin.install()
     yield "cuda"
     double_plugin.remove()
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The symbols of the kernels that were launched."""
+    symbols: list[str] = []
+    launch = Kernel.__call__
+
+    def noted(self: Any, *args: Any) -> None:
+        symbols.append(self.symbol)
+        launch(self, *args)
+
+    monkeypatch.setattr(Kernel, "__call__", noted)
+    return symbols
+
+
+@pytest.fixture(scope="module")
+def kernels_device() -> Iterator[str]:
+    """The device of `kernels_plugin`."""
+    pytest.importorskip("cupy")
+    if host.missing():
+        pytest.skip(str(host.missing()))
+    from plugrad import plugins
+
+    from . import kernels_plugin
+
+    record = plugins.register(kernels_plugin.KernelsPlugin())
+    yield "cuda_kernels"
+    del record

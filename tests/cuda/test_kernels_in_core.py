@@ -6,7 +6,7 @@ With PLUGRAD_CUDA_KIT=1 the conformance kit runs so, too, which takes long: g++ 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,12 @@ import pytest
 pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda13x")
 
 import plugrad as torch
-from plugrad import plugins
 from plugrad.testing import Conformance
-from plugrad_backends.cupy.kernels.launch import Kernel
-
-from . import host, kernels_plugin
 
 
-@pytest.fixture(scope="module")
-def device() -> Iterator[str]:
-    if host.missing():
-        pytest.skip(str(host.missing()))
-    record = plugins.register(kernels_plugin.KernelsPlugin())
-    yield "cuda_kernels"
-    del record
+@pytest.fixture
+def device(kernels_device: str) -> str:
+    return kernels_device
 
 
 def images(device: str) -> tuple[Any, Any, Any]:
@@ -75,20 +67,6 @@ def test_training_steps_are_those_of_the_cpu(
     np.testing.assert_allclose(losses[device], losses["cpu"], rtol=1e-4)
     for found, expected in zip(parameters[device], parameters["cpu"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3)
-
-
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The symbols of the kernels that were launched."""
-    symbols: list[str] = []
-    launch = Kernel.__call__
-
-    def noted(self: Any, *args: Any) -> None:
-        symbols.append(self.symbol)
-        launch(self, *args)
-
-    monkeypatch.setattr(Kernel, "__call__", noted)
-    return symbols
 
 
 @pytest.mark.parametrize(

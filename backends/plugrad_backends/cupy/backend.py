@@ -102,7 +102,12 @@ class CuPyBackend(
 
         def made(*asked: Any) -> Any:
             kernel = make(*asked)
-            return None if kernel is None else on(self.xp, type(self).array_type, index, kernel)
+            if kernel is None:
+                return None
+            there: Any = on(self.xp, type(self).array_type, index, kernel)
+            if hasattr(kernel, "many"):
+                there.many = on(self.xp, type(self).array_type, index, kernel.many)
+            return there
 
         return made
 

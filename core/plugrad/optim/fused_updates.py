@@ -35,8 +35,25 @@ def one_kernel(function: Callable[..., Any], inputs: int, arguments: Arguments) 
     return declare
 
 
-def run(update: Any, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> bool:
-    """Make the step of the bound method `update` by one kernel; False, and nothing is done, where there is none."""
+class Waiting(dict[Any, Any]):
+    """Steps that can be made together, by kernel, dtypes and numbers: each its operands, and the arrays to write into."""
+
+    def make(self) -> None:
+        """Make them."""
+        for (kernel, _, *numbers), calls in self.items():
+            if len(calls) < 2 or not quiet.run_anyway(kernel.many, calls, numbers):
+                for operands, places in calls:
+                    quiet.run_anyway(kernel, *operands, *numbers, out=places)
+        self.clear()
+
+
+def run(
+    update: Any, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any], waiting: Waiting
+) -> bool:
+    """Make the step of the bound method `update` by one kernel; False, and nothing is done, where there is none.
+
+    Where the kernel takes many parameters at once, the step is added to `waiting`, if arrays can be written.
+    """
     form = getattr(update, "form", None)
     if form is None or (active and thread.mode & WATCHED) or levels.thread.stack:
         return False
@@ -54,6 +71,9 @@ def run(update: Any, p: Any, grad: Any, state: dict[str, Any], group: dict[str, 
         storage.prepare_write(tensor, "step")
     places = tuple(tensor._raw for tensor in written)  # only now: see `prepare_write`
     operands = (p._raw, grad._raw, *places[1:])
+    if hasattr(kernel, "many") and type(p._raw) not in UNWRITABLE:
+        waiting.setdefault((kernel, p._raw.dtype, *numbers), []).append((operands, places))
+        return True
     results = quiet.run_anyway(kernel, *operands, *numbers, out=places)
     for tensor, raw in zip(written, results, strict=True):
         tensor._raw = raw

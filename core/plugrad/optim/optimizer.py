@@ -78,15 +78,19 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        waiting = fused_updates.Waiting()
         with no_grad():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is None:
-                        continue
-                    state = self.state[p]
-                    if fusion.wanted and fused_updates.run(self.update, p, p.grad, state, group):
-                        continue
-                    self.update(p, -p.grad if group["maximize"] else p.grad, state, group)
+            try:
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        if p.grad is None:
+                            continue
+                        state = self.state[p]
+                        if fusion.wanted and fused_updates.run(self.update, p, p.grad, state, group, waiting):
+                            continue
+                        self.update(p, -p.grad if group["maximize"] else p.grad, state, group)
+            finally:
+                waiting.make()
         return loss
 
     def update(self, p: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:

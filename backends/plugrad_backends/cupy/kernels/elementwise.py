@@ -40,6 +40,8 @@ class Plan(NamedTuple):
     arrays: list[int]
     numbers: list[int]
     tail: list[int]
+    #: Whether it holds for the values of numbers, which became constants.
+    by_value: bool
 
 
 class Elementwise:
@@ -131,14 +133,14 @@ class Elementwise:
     # --- plans ------------------------------------------------------------------------------------------------------
 
     def _planned(self, key: Any, kernels: Kernels, args: Sequence[Any], outs: Any) -> Plan:
-        # Where numbers became constants of the kernel, a plan is for their values, not their types.
+        # Where numbers became constants of the kernel, a plan is for their values, not their types alone.
         values = tuple([repr(a) for a in args if type(a) in _NUMBERS])
         if key in self._by_value and (key, values) in self._plans:
             return self._plans[key, values]
         plan = self._plan(kernels, args, outs)
         if len(self._plans) > 4096:
             self._plans.clear()
-        if all(type(a) not in _NUMBERS or i in plan.numbers for i, a in enumerate(args)):
+        if not plan.by_value:
             self._plans[key] = plan
         else:
             self._by_value.add(key)
@@ -150,11 +152,13 @@ class Elementwise:
         arrays = [i for i, a in enumerate(args) if isinstance(a, kind)]
         if not arrays and outs is None:
             raise TypeError(f"{self.name}: needs an array among its operands")
-        results, takes, types = self._traced(args, outs)
+        results, takes, types, by_value = self._traced(args, outs)
         shape = np.broadcast_shapes(*[args[i].shape for i in arrays]) if outs is None else outs[0].shape
         made = [(shape, r.dtype) for r in results] if outs is None else [(o.shape, o.dtype) for o in outs]
         if not math.prod(shape):
-            return Plan(None, None, ((0, 1), (0, 1)), made, [], [i for i in takes if i not in arrays], [])
+            return Plan(
+                None, None, ((0, 1), (0, 1)), made, [], [i for i in takes if i not in arrays], [], by_value
+            )
         used = [i for i in takes if i in arrays]
         memory = [(f"y{k}", d) for k, (_, d) in enumerate(made)] + [(f"x{i}", args[i].dtype) for i in used]
         numbers = [(f"x{i}", types[i]) for i in takes if i not in arrays]
@@ -182,6 +186,7 @@ class Elementwise:
                 used,
                 takes[len(used) :],
                 [n],
+                by_value,
             )
         rank = next(r for r in (2, 4, 8, 16, 64) if r >= len(extents))
         tail = [n, *_padded(extents, rank, 1)[1:]]
@@ -189,10 +194,14 @@ class Elementwise:
             tail += _padded(s, rank, 0)
         source, _ = generate(self.name, results, memory[:outputs], memory[outputs:], numbers, rank, ())
         grid = (-(-n // THREADS), 1)
-        return Plan(None, kernels.of(source, "strided"), (grid, grid), made, used, takes[len(used) :], tail)
+        return Plan(
+            None, kernels.of(source, "strided"), (grid, grid), made, used, takes[len(used) :], tail, by_value
+        )
 
-    def _traced(self, args: Sequence[Any], outs: Any) -> tuple[list[Any], list[int], dict[int, Any]]:
-        """The results as expressions; which operands are handed over, arrays first; the dtypes of numbers among them."""
+    def _traced(self, args: Sequence[Any], outs: Any) -> tuple[list[Any], list[int], dict[int, Any], bool]:
+        """The results as expressions; which operands are handed over, arrays first; the dtypes of numbers among them, and
+        whether some of these became constants.
+        """
         kind = self.array_type
         found = [a.dtype for i, a in enumerate(args) if isinstance(a, kind) and i not in self.free]
         found = found or [a.dtype for a in args if isinstance(a, kind)] or [outs[0].dtype]
@@ -218,7 +227,8 @@ class Elementwise:
             except NotTraceable:
                 if not first or not types:
                     raise
-        if any(g is not v for g, v in zip(given, variables)):
+        by_value = any(g is not v for g, v in zip(given, variables))
+        if by_value:
             self._constants += 1
             if self._constants > VARIANTS:
                 raise NotTraceable(f"{self.name} would need a kernel for each of many numbers")
@@ -226,20 +236,17 @@ class Elementwise:
             results = [cast(r, o.dtype) for r, o in zip(results, outs)]
         read = {x.args[0].split("_")[0] for x in _walk(results) if x.op == "var"}
         order = [i for i, a in enumerate(args) if f"x{i}" in read and isinstance(a, kind)]
-        return list(results), [*order, *[i for i in types if f"x{i}" in read]], types
+        return list(results), [*order, *[i for i in types if f"x{i}" in read]], types, by_value
 
 
 # --- the text of a kernel --------------------------------------------------------------------------------------------
 
 
-def generate(
-    name: str, results: Sequence[Any], outs: Sequence[tuple[str, Any]], arrays: Sequence[tuple[str, Any]],
-    numbers: Sequence[tuple[str, Any]], rank: int, repeated: Sequence[str] = (),
-) -> tuple[Source, int]:  # fmt: skip
-    """The source of a kernel of arrays and numbers, by name and dtype, and how many elements its threads take at once.
-
-    `rank` 0: parts `wide` and `plain`, of dense arrays, of which those `repeated` have one element. Else: part `strided`.
-    """
+def element(
+    results: Sequence[Any], outs: Sequence[tuple[str, Any]], arrays: Sequence[tuple[str, Any]],
+    numbers: Sequence[tuple[str, Any]],
+) -> str:  # fmt: skip
+    """The function `element` of the number of an element, the places of its results, its operands and numbers."""
     emitter = Emitter(_D, "flat")
     values = [[emitter.value(p) for p in parts(r)] for r in results]
     loads = []
@@ -256,13 +263,23 @@ def generate(
             stores.append(f"{y}_raw = {_D.pair(value[0], value[1], dtype)};")
         else:
             stores.append(_D.store(f"&{y}_raw", value[0], dtype))
-    memory = [*outs, *arrays]
     raws = [f"const {_D.stored(d)} {x}_raw" for x, d in arrays] + [
         f"const {_D.base(d)} {x}_number" for x, d in numbers
     ]
     body = "\n    ".join([*loads, *emitter.lines, *stores])
     results_ = [f"{_D.stored(d)}& {y}_raw" for y, d in outs]
-    text = f"DEVICE void element({', '.join(['const index_t flat', *results_, *raws])}) {{\n    {body}\n}}\n"
+    return f"DEVICE void element({', '.join(['const index_t flat', *results_, *raws])}) {{\n    {body}\n}}\n"
+
+
+def generate(
+    name: str, results: Sequence[Any], outs: Sequence[tuple[str, Any]], arrays: Sequence[tuple[str, Any]],
+    numbers: Sequence[tuple[str, Any]], rank: int, repeated: Sequence[str] = (),
+) -> tuple[Source, int]:  # fmt: skip
+    """The source of a kernel of arrays and numbers, by name and dtype, and how many elements its threads take at once.
+
+    `rank` 0: parts `wide` and `plain`, of dense arrays, of which those `repeated` have one element. Else: part `strided`.
+    """
+    text, memory = element(results, outs, arrays, numbers), [*outs, *arrays]
     parameters = [f"{_D.stored(d)}* {y}" for y, d in outs] + [f"const {_D.stored(d)}* {x}" for x, d in arrays]
     parameters += [f"{_D.base(d)} {x}_number" for x, d in numbers]
     if rank:
@@ -271,9 +288,13 @@ def generate(
     else:
         vector = max(1, min(8, 16 // max(d.itemsize for _, d in memory)))
         text += _dense(parameters, outs, arrays, numbers, vector, repeated)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Generated(named(name, text), text), vector
+
+
+def named(name: str, text: str) -> str:
+    """A name for a source of that text."""
     label = "".join(c if c.isalnum() else "_" for c in name)
-    return Generated(f"{label}_{digest}", text), vector
+    return f"{label}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Generated(Source):

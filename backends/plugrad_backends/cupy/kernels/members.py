@@ -30,6 +30,7 @@ from .elementwise import Elementwise
 from .images import Images
 from .launch import CudaDriver, Kernels
 from .losses import Losses
+from .many import Many
 from .source import FLOATS, NUMBERS
 from .stream import PhiloxStream
 
@@ -99,18 +100,17 @@ class Members:
         self._nonzero = self._elementwise("is_nonzero", lambda x: f.not_equal(x, 0))
         self._quotient = self._elementwise("mean_of_complex", lambda x, n: x / n)
 
-    def _elementwise(self, name: str, function: Any, **options: Any) -> Elementwise:
-        return Elementwise(
-            self.device.kernels, self.device.empty, self.device.array_type, name, function, **options
-        )
+    def _elementwise(self, name: str, function: Any, make: Any = Elementwise, **options: Any) -> Any:
+        return make(self.device.kernels, self.device.empty, self.device.array_type, name, function, **options)
 
     # --- any function of elementwise kernels -----------------------------------------------------------------------------
 
-    def fused(self, name: str, function: Any, inputs: int) -> Elementwise:
-        """One kernel of a function that computes in several steps."""
-        return self._elementwise(name, function, op_by_op=True, inputs=inputs)
+    def fused(self, name: str, function: Any, inputs: int) -> Many:
+        """One kernel of a function that computes in several steps; of many calls, too."""
+        found: Many = self._elementwise(name, function, Many, op_by_op=True, inputs=inputs)
+        return found
 
-    def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Elementwise:
+    def elementwise_kernel(self, name: str, source: str, inputs: Any, params: Any) -> Any:
         """The kernel of an operator that is declared by C statements."""
         return self._elementwise(name, function_of(name, source, (*inputs, *params)))
 

@@ -31,7 +31,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 _CODES = {
     "index_t": "q", "word_t": "Q", "long long": "q", "unsigned long long": "Q", "int": "i", "unsigned int": "I", "uint_t": "I",
     "float": "f", "double": "d", "short": "h", "unsigned short": "H", "signed char": "b", "unsigned char": "B",
-    "Tensors": "320Q64q65i", "Windows": "12i",
+    "Windows": "12i",
 }  # fmt: skip
 _ENTRY = re.compile(r"KERNEL\((\w+)\)\s*\(([^)]*)\)")
 
@@ -205,7 +205,6 @@ def _others() -> Iterator[Source]:
     for dtype in FLOATS:
         files = ("philox.cu", "philox_words.cu") if dtype == "float64" else ("philox.cu",)
         yield Source(f"philox_{dtype}", files, T=C_TYPES[dtype])
-        yield Source(f"optimizers_{dtype}", ("optimizers.cu",), T=C_TYPES[dtype])
         yield Source(f"windows_{dtype}", ("windows.cu",), T=C_TYPES[dtype], LOWEST="-(C)INFINITE")
 
 
