@@ -36,7 +36,11 @@ def backend_of(name: str):
 @pytest.fixture(params=NAMES)
 def opencl(request):
     """The backend of each device in turn."""
-    return backend_of(request.param)
+    backend = backend_of(request.param)
+    yield backend
+    assert backend.device.is_lean == (request.param == "pocl"), (
+        "a program calls what builtins.py does not declare"
+    )
 
 
 def scheduled_as_gpu(backend):

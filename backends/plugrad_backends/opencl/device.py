@@ -18,7 +18,7 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 from plugrad.errors import DeviceError, OutOfMemoryError
 
 from ..expressions.c import OpenCL, prelude
-from . import array
+from . import array, builtins
 
 #: Devices whose context was made before a fork: their runtimes' threads are not in the child.
 _devices: weakref.WeakSet[Device] = weakref.WeakSet()
@@ -51,7 +51,7 @@ class Device:
         self._kernels: dict[Any, Any] = {}
         #: What reads and writes by index know of the signatures that they met.
         self.launches: dict[Any, Any] = {}
-        self.unaligned = "portable computing" in found.platform_name.lower()
+        self.unaligned = self.is_lean = "portable computing" in found.platform_name.lower()
         #: The functions of its arrays, which their operators call: the backend sets it.
         self.functions: Any = None
         self.array_type: type[array.Array] = type(
@@ -149,10 +149,7 @@ class Device:
     def _build(self, name: str, source: str, types: Sequence[Any]) -> Any:
         source = f"{prelude(self.dialect(16))}\n{source}"
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", cl.CompilerWarning)
-                program = cl.Program(self.context, source).build(self._options)
-            kernel = cl.Kernel(program, f"kernel_{name}")
+            kernel = cl.Kernel(self._program(source), f"kernel_{name}")
         except cl.Error as error:
             log = str(error)
             raise DeviceError(
@@ -163,6 +160,20 @@ class Device:
         _remember(kernel, types)
         self.builds += 1
         return kernel
+
+    def _program(self, source: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cl.CompilerWarning)
+            if self.is_lean:
+                try:
+                    return cl.Program(self.context, builtins.lean(source)).build(
+                        [*self._options, *builtins.OPTIONS]
+                    )
+                except cl.Error:  # the program is wrong, or this compiler's header has another guard
+                    program = cl.Program(self.context, source).build(self._options)
+                    self.is_lean = False
+                    return program
+            return cl.Program(self.context, source).build(self._options)
 
     def launch(self, kernel: Any, items: int, group: tuple[int, ...], *args: Any) -> None:
         """Run a kernel with a number of work items, rounded up to whole groups."""
