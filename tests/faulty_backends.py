@@ -467,6 +467,12 @@ class DerivativesLoseDuplicates(FakeBackend):
         return self.array_type(y)
 
 
+@found_by("op:imag:forward")
+class CopiesWhatMustBeAView(FakeBackend):
+    def imag(self, x: Array) -> Array:
+        return self.array_type(np.array(x.values.imag))
+
+
 @found_by("op:cumulative_sum:forward")
 class ScansBackwards(FakeBackend):
     def cumulative_sum(self, x: Array, axis: int) -> Array:
