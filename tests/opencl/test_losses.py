@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import plugrad as torch
+from plugrad_backends.opencl import profile
 
 F = torch.nn.functional
 LOSSES = [
@@ -53,7 +54,8 @@ def test_operands_that_do_not_fit(opencl):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shape", [(7, 5), (5,), (3, 5, 4), (2, 5, 3, 2)])
-def test_nll_loss(opencl, shape, reduction):
+@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy"])
+def test_losses_of_classes(opencl, name, shape, reduction):
     rng = np.random.default_rng(0)
     axis = min(len(shape) - 1, 1)
     x = rng.standard_normal(shape, np.float32)
@@ -63,10 +65,36 @@ def test_nll_loss(opencl, shape, reduction):
 
         def loss(x, target, w=None, ignored=ignored):
             w = None if w is None else w.detach()
-            return F.nll_loss(x, target, w, reduction=reduction, ignore_index=ignored)
+            return getattr(F, name)(x, target, w, reduction=reduction, ignore_index=ignored)
 
         same(loss, opencl, x, target)
         same(lambda x, target: loss(x, target, torch.tensor(weight, device=x.device)), opencl, x, target)
+
+
+def test_cross_entropy_of_few_and_of_many_numbers(opencl, monkeypatch):
+    rng = np.random.default_rng(0)
+    for shape in ((3, 1), (2, 40), (40, 3), (0, 3)):
+        x, target = rng.standard_normal(shape, np.float32), rng.integers(0, shape[1], shape[0])
+        for reduction in ("mean", "sum", "none") if len(target) else ("sum", "none"):
+            same(lambda x, t, r=reduction: F.cross_entropy(x, t, reduction=r), opencl, x, target)
+    x = rng.standard_normal((3, 40), np.float32)
+    x[0, 5], x[1] = -np.inf, np.nan
+    same(lambda x, t: F.cross_entropy(x, t, reduction="none")[::2], opencl, x, np.array([3, -100, 7]))
+    same(lambda x, t: F.cross_entropy(x.half(), t), opencl, x[::2], np.array([3, 7]), tolerance=2e-3)
+    same(lambda x, t: F.cross_entropy(x, t), opencl, x.T.copy()[:, ::2].T, np.array([-100, -100]))
+    monkeypatch.setattr(type(opencl._cross_entropy), "of", lambda *args: None)  # as of few long rows
+    same(lambda x, t: F.cross_entropy(x, t), opencl, x[::2], np.array([3, 7]))
+
+
+def test_cross_entropy_is_few_kernels(opencl):
+    where = f"opencl:{opencl.index}"
+    x = torch.randn(6, 10, device=where, requires_grad=True)
+    target = torch.arange(6, device=where)
+    with profile(where) as found:
+        loss = F.cross_entropy(x, target)
+        loss.backward(torch.ones_like(loss))
+    names = set(found.kernels) - {"_fill"}
+    assert names == {"_cross_entropy", "_nll_total", "_nll_count", "_cross_entropy_vjp"}
 
 
 def test_targets_that_are_no_classes(opencl):
@@ -76,6 +104,8 @@ def test_targets_that_are_no_classes(opencl):
             IndexError, match=f"nll_loss: Target {wrong} is out of bounds: expected a class from 0 to 4"
         ):
             F.nll_loss(x, torch.tensor([0, wrong, -100], device=x.device))
+        with pytest.raises(IndexError, match=f"nll_loss: Target {wrong} is out of bounds"):
+            F.cross_entropy(x, torch.tensor([0, wrong, -100], device=x.device))
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

@@ -21,6 +21,7 @@ from .elementwise import Elementwise
 from .folds import single
 from .kernels import elementwise
 from .reduce import reduction
+from .rows import rowwise
 
 
 def _losses(name: str) -> Callable[..., Any]:
@@ -105,13 +106,33 @@ class slope:
 # --- of class indices: each element is asked whether it is that of the target, so there is nothing to gather -------------
 
 
-def _nll(row: Any, x: Any, target: Any, weight: Any, ignored: int) -> Any:
-    """Of a row of classes: minus the target's element times its weight, that weight, and whether the target is right."""
+def _matches(row: Any, target: Any, ignored: int) -> tuple[Any, Any]:
+    """Of a row of classes: whether an element is that of the target and counts, and whether the target is right so far."""
     row.places = True
     target, place = cast(target, INT64), cast(var("place", np.int32), INT64)
-    match, w = (place == target) & (target != ignored), single(weight)
-    found = row.sum(where(match, -single(x) * w, 0))
-    return found, row.sum(where(match, w, 0)), row.any((place == target) | (target == ignored))
+    return (place == target) & (target != ignored), (place == target) | (target == ignored)
+
+
+def _nll(row: Any, x: Any, target: Any, weight: Any, ignored: int) -> Any:
+    """Minus the target's element times its weight, that weight, and whether the target is right."""
+    (match, fits), w = _matches(row, target, ignored), single(weight)
+    return row.sum(where(match, -single(x) * w, 0)), row.sum(where(match, w, 0)), row.any(fits)
+
+
+def _cross_entropy(row: Any, x: Any, target: Any, weight: Any, ignored: int) -> Any:
+    """`_nll` of the row's log_softmax."""
+    match, fits = _matches(row, target, ignored)
+    z = single(x) - row.max(x)
+    total, w = row.sum(f.exp(z)), row.sum(where(match, single(weight), 0))
+    found = (f.log(total) - row.sum(where(match, z, 0))) * w
+    return where(row.any(match), found, 0), w, row.any(fits)
+
+
+def _cross_entropy_vjp(row: Any, g: Any, x: Any, target: Any, weight: Any, total: Any, ignored: int) -> Any:
+    match, _ = _matches(row, target, ignored)
+    e = f.exp(single(x) - row.max(x))
+    scale = row.sum(where(match, single(g) * single(weight) / single(total), 0))
+    return cast((e / row.sum(e) - cast(match, e.dtype)) * scale, x.dtype)
 
 
 def _nll_total(row: Any, found: Any, weights: Any, fits: Any, is_mean: bool) -> Any:
@@ -120,9 +141,12 @@ def _nll_total(row: Any, found: Any, weights: Any, fits: Any, is_mean: bool) -> 
 
 
 def _nll_weights(row: Any, target: Any, weight: Any, ignored: int) -> Any:
-    row.places = True
-    target, place = cast(target, INT64), cast(var("place", np.int32), INT64)
-    return row.sum(where((place == target) & (target != ignored), single(weight), 0))
+    match, _ = _matches(row, target, ignored)
+    return row.sum(where(match, single(weight), 0))
+
+
+def _nll_count(row: Any, target: Any, dtype: Any, ignored: int) -> Any:
+    return cast(row.sum(f.not_equal(cast(target, INT64), ignored)), dtype)
 
 
 def _nll_slope(g: Any, target: Any, weight: Any, total: Any, place: Any, ignored: Any) -> Any:
@@ -143,23 +167,53 @@ class LossKernels:
     binary_cross_entropy_vjp_x, binary_cross_entropy_with_logits_vjp_x = slope(), slope()
 
     _nll, _nll_total, _nll_weights = reduction(_nll), reduction(_nll_total), reduction(_nll_weights)
-    _nll_count = reduction(lambda row, target, ignored: row.sum(f.not_equal(cast(target, INT64), ignored)))
+    _nll_count = reduction(_nll_count)
+    _cross_entropy, _cross_entropy_vjp = rowwise(_cross_entropy), rowwise(_cross_entropy_vjp)
     _nll_slope = elementwise(_nll_slope, promote=False)
 
     def nll_loss(self: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
         """Minus the element of `x` that belongs to each target; waits, to see whether all targets are classes."""
+        rows, weights = self._beside_classes(x.shape, x.dtype, target, weight)
+        found = self._nll.of((x, rows, weights), (_axis(x.ndim),), False, ignore_index)
+        return self._loss_of_classes(found, x, target, reduction, ignore_index)
+
+    def cross_entropy(self: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
+        """`nll_loss` of log_softmax(x)."""
         axis = _axis(x.ndim)
         rows, weights = self._beside_classes(x.shape, x.dtype, target, weight)
-        found, weights, fits = self._nll.of((x, rows, weights), (axis,), False, ignore_index)
-        total, fit = self._nll_total.of((found, weights, fits), None, False, reduction == "mean")
+        found = self._cross_entropy.of((x, rows, weights), (axis,), False, ignore_index)
+        if found is None:
+            return self.nll_loss(self.log_softmax(x, (axis,)), target, weight, reduction, ignore_index)
+        return self._loss_of_classes(found, x, target, reduction, ignore_index)
+
+    def _loss_of_classes(
+        self: Any, rows: tuple[Any, Any, Any], x: Any, target: Any, reduction: str, ignore_index: int
+    ) -> Any:
+        """The loss of the results of `_nll`; IndexError where a target is no class."""
+        total, fit = self._nll_total.of(rows, None, False, reduction == "mean")
         if not fit.item():
-            known = target.get()
-            wrong = known[(known != ignore_index) & ((known < 0) | (known >= x.shape[axis]))].flat[0]
-            raise IndexError(
-                f"nll_loss: Target {wrong} is out of bounds: expected a class from 0 to {x.shape[axis] - 1}"
-            )
-        y = found if reduction == "none" else total
+            known, n = target.get(), x.shape[_axis(x.ndim)]
+            wrong = known[(known != ignore_index) & ((known < 0) | (known >= n))].flat[0]
+            raise IndexError(f"nll_loss: Target {wrong} is out of bounds: expected a class from 0 to {n - 1}")
+        y = rows[0] if reduction == "none" else total
         return y if y.dtype == x.dtype else self._cast(y, x.dtype)
+
+    def cross_entropy_vjp_x(
+        self: Any, g: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int
+    ) -> Any:
+        """(softmax - 1 at the target) times g and the target's weight, by the sum of weights for the mean."""
+        axis = _axis(x.ndim)
+        rows, weights = self._beside_classes(x.shape, g.dtype, target, weight)
+        total = self._total_weight(
+            g.dtype, target, rows, weights, weight is None, reduction, ignore_index, axis
+        )
+        if reduction == "none":
+            g = g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
+        found = self._cross_entropy_vjp.of((g, x, rows, weights, total), (axis,), False, ignore_index)
+        if found is None:
+            formula: Any = OPS["cross_entropy"].saves.formulas["x"].fn
+            return formula(g, x, target, weight, reduction, ignore_index)
+        return found
 
     def nll_loss_backward(
         self: Any, g: Any, target: Any, weight: Any, reduction: str, ignore_index: int, shape: tuple[int, ...]
@@ -167,19 +221,28 @@ class LossKernels:
         """`g` at the element of each target, zeros elsewhere."""
         axis = _axis(len(shape))
         rows, weights = self._beside_classes(shape, g.dtype, target, weight)
-        total = self._one(np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype)
-        if reduction == "mean":
-            if weight is None:
-                total = self._cast(self._nll_count(target, None, False, ignore_index), total.dtype)
-            else:
-                each = self._nll_weights.of((rows, weights), (axis,), False, ignore_index)
-                total = self.sum(each, tuple(range(each.ndim)), False)
+        total = self._total_weight(
+            g.dtype, target, rows, weights, weight is None, reduction, ignore_index, axis
+        )
         if reduction == "none":
             g = g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
         out = self.device.empty(shape, g.dtype)
         places = self._class_numbers(shape[axis]).reshape((shape[axis], *(1,) * (len(shape) - axis - 1)))
         self._nll_slope.into((out,), g, rows, weights, total, places, ignore_index)
         return out
+
+    def _total_weight(
+        self: Any, dtype: Any, target: Any, rows: Any, weights: Any, is_counted: bool, reduction: str,
+        ignored: int, axis: int,
+    ) -> Any:  # fmt: skip
+        """What a loss was divided by: the sum of the targets' weights for the mean, else 1."""
+        dtype = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+        if reduction != "mean":
+            return self._one(dtype)
+        if is_counted:
+            return self._nll_count.of((target,), None, False, dtype, ignored)
+        each = self._nll_weights.of((rows, weights), (axis,), False, ignored)
+        return self.sum(each, tuple(range(each.ndim)), False)
 
     def _beside_classes(
         self: Any, shape: tuple[int, ...], dtype: Any, target: Any, weight: Any
