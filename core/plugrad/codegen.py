@@ -20,6 +20,7 @@ errors) is `Op.general`'s, so the fast path need not be right about it: any exce
 from __future__ import annotations
 
 import dis
+import math
 from collections.abc import Iterable
 from keyword import iskeyword
 from types import CodeType, FunctionType
@@ -283,12 +284,15 @@ def release(n):
     )
 
 
-def fuse_formulas(op: Op, namespace: dict[str, Any]) -> None:
-    """Let the backward in `namespace` run each formula of an elementwise op as one kernel, where a device makes one."""
+def fuse_formulas(op: Op, namespace: dict[str, Any], below: float = math.inf) -> None:
+    """Let the backward in `namespace` run each formula of an elementwise op as one kernel, where a device makes one.
+
+    Formulas are those of fewer steps than `below`, and of `fusion.least` at least.
+    """
     for i, name in enumerate(op.inputs if op.broadcasts else ()):
         formula, kinds = op.saves.formulas.get(name), [k for _, k in op.saves.arguments.get(name, ())]
         arrays = sum(k in ("g", "input", "y") for k in kinds)
-        if formula is None or formula.steps < 2 or kinds[0] != "g":
+        if formula is None or not fusion.least <= formula.steps < below or kinds[0] != "g":
             continue
         if all(k in ("g", "input", "y") for k in kinds[:arrays]) and all(
             k == "param" for k in kinds[arrays:]

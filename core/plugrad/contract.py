@@ -82,6 +82,9 @@ class Backend:
     #: Of devices that share a type of arrays: a function of a raw array that returns the index of its device.
     index_of: ClassVar[Any] = None
 
+    #: Whether Python's operators on its arrays cost more than its members: then core asks for kernels of single steps, too.
+    slow_operators: ClassVar[bool] = False
+
     #: Whether its arrays hold tensors of a level below (see `levels`): vmap, forward mode.
     is_transform = False
 

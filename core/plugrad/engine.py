@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import anomaly, levels, plugins, quiet, strict
+from . import anomaly, fusion, levels, plugins, quiet, strict
 from .backend import BY_ARRAY, Backend, as_array, backend_of
 from .dtypes import COMPLEX, of
 from .errors import DeviceError
@@ -124,7 +124,7 @@ def _add(a: Any, b: Any) -> Any:
     """The sum of two cotangents, neither of which is written to: others may hold them."""
     if type(a) is list:  # from ports of one node
         return [x if y is None else y if x is None else _add(x, y) for x, y in zip(a, b, strict=True)]
-    return quiet.call(operator.add, a, b)
+    return quiet.call(fusion.adders.get(type(a), operator.add), a, b)
 
 
 # --- the doors ----------------------------------------------------------------------------------------------

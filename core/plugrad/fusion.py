@@ -18,6 +18,10 @@ Kernel = Callable[..., Any]
 
 #: Whether a backend was entered that has a `fused`: formulas are not looked at before.
 wanted = False
+#: How many steps a formula must have to be handed over: one where a backend says that its arrays' operators are slow.
+least = 2
+#: From types of raw arrays whose operators are slow to the function that adds two.
+adders: dict[type, Kernel] = {}
 #: The formulas for which a backend that was entered has a member, such as "softmax_vjp_x".
 members: set[str] = set()
 

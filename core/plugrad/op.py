@@ -14,6 +14,7 @@ by name on the backend of the raw array's type, by one dictionary lookup.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -504,11 +505,16 @@ def _entered(backend: backends.Backend) -> None:
         _lowered_everywhere = True
         for composite in [op for op in OPS.values() if isinstance(op, Composite)]:
             composite.call = composite.lowered
-    if not fusion.wanted and backends.defines(backend, "fused"):
-        fusion.wanted = True
-        for op in list(OPS.values()):
-            if isinstance(op, Op) and "node" in vars(op):
-                codegen.fuse_formulas(op, op.node.backward.__globals__)
+    if backends.defines(backend, "fused"):
+        least = 1 if backend.slow_operators else fusion.least
+        if not fusion.wanted or least < fusion.least:  # formulas of fewer steps than before
+            below = fusion.least if fusion.wanted else math.inf
+            fusion.wanted, fusion.least = True, least
+            for op in list(OPS.values()):
+                if isinstance(op, Op) and "node" in vars(op):
+                    codegen.fuse_formulas(op, op.node.backward.__globals__, below)
+    if backend.slow_operators and backend.index_of is None:
+        fusion.adders[backend.array_type] = backend.add
     new = {name for name in dir(backend) if "_vjp_" in name} - fusion.members
     if new:
         fusion.members |= new

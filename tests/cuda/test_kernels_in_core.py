@@ -16,6 +16,9 @@ pytest.importorskip("cupy", reason="CuPy is not installed: pip install cupy-cuda
 
 import plugrad as torch
 from plugrad.testing import Conformance
+from plugrad_backends.cupy import devices
+
+from . import kernels_plugin
 
 
 @pytest.fixture
@@ -124,6 +127,45 @@ def test_cross_entropy_is_one_pass_and_one_back(device: str, launched: list[str]
         "cross_entropy_float32_v1_i4_backward",
     ]
     assert len(launched) <= 9, launched
+
+
+def test_steps_use_no_operator_of_an_array(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What core computes on raw arrays goes to members: CuPy's operators cost more on the host."""
+
+    def refused(*args: Any) -> Any:
+        raise AssertionError("an operator of CuPy's")
+
+    def elements(x: Any) -> Any:
+        y = (x.exp() * x / (x * x + 2)).log1p() - 3 * x.sin()
+        return y.mean() + y.mean(0).sum() + (-y).lerp(x, 0.3).sum() + (1 - y).sqrt().sum()
+
+    pairs = [getattr(torch.nn.functional, name) for name in ("mse_loss", "huber_loss", "smooth_l1_loss")]
+    functions: list[Any] = [elements, *[lambda x, f=f: f(x, x * 0.5) for f in pairs]]
+    functions += [lambda x, f=f: f(x, x * 0.5, reduction="sum") for f in pairs]
+    functions.append(lambda x: torch.nn.functional.binary_cross_entropy(x, x * 0.5))
+    functions.append(
+        lambda x: torch.nn.functional.binary_cross_entropy_with_logits(x, x * 0.5, reduction="none").sum()
+    )
+    start = torch.rand(4, 5) * 0.5 + 0.2
+    expected, found = [], []
+    for function in functions:
+        x = start.detach().requires_grad_()
+        function(x).backward()
+        expected.append(x.grad.numpy())
+    xs = [start.to(device).requires_grad_() for _ in functions]
+    net, images_, labels = images(device)
+    optimizer = torch.optim.Adam(net.parameters())
+    with monkeypatch.context() as patch:
+        for name in [*vars(kernels_plugin.HostArray)]:
+            if name in devices._OPERATORS:
+                patch.setattr(kernels_plugin.HostArray, name, refused)
+        for function, x in zip(functions, xs, strict=True):
+            function(x).backward()
+        torch.nn.functional.cross_entropy(net(images_), labels).backward()
+        optimizer.step()
+    found = [x.grad.cpu().numpy() for x in xs]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_what_our_kernels_cannot_do_others_do(device: str) -> None:

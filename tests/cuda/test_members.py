@@ -255,6 +255,21 @@ def test_products(own: Any, dtype: str) -> None:
         own.matmul(raw(numbers((2, 2), "int64")), raw(numbers((2, 2), "int64")))
 
 
+@pytest.mark.parametrize("beta, alpha", [(1, 1), (0, 1), (0.5, 1), (0, 2), (1, 0.25), (2, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_products_and_sums(own: Any, dtype: str, beta: float, alpha: float) -> None:
+    a, b = numbers((3, 4), dtype), numbers((4, 5), dtype, 1)
+    many = np.stack([a, -a]), np.stack([b, b])
+    cases: list[Any] = [("addmm", numbers(n, dtype, 2), a, b) for n in [(5,), (3, 5), (3, 1), (), (1, 5)]]
+    cases += [("addmv", numbers((3,), dtype, 2), a, b[:, 0]), ("baddbmm", numbers((5,), dtype, 2), *many)]
+    for name, *args in cases:
+        x, first, second = args
+        found = getattr(own, name)(*map(raw, args), beta, alpha)
+        expected = beta * x + alpha * (first @ second)
+        assert found.dtype == x.dtype and found.shape == expected.shape
+        np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int16", "float32", "complex128"])
 def test_indices(own: Any, dtype: str) -> None:
     x = numbers((4, 5, 6), dtype)

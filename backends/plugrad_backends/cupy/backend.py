@@ -47,6 +47,7 @@ class CuPyBackend(
     xp: ClassVar[Any] = cupy
     xpx: ClassVar[Any] = cupyx
     deterministic_index_add = False
+    slow_operators = True
     #: The classes of memory that nobody but CuPy's arrays refers to.
     own_memory: ClassVar[frozenset[str]] = frozenset(
         ("PooledMemory", "Memory", "MemoryAsync", "ManagedMemory")

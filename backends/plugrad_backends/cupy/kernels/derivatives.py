@@ -48,6 +48,19 @@ class Derivatives:
             kernel(*[a.data.ptr for a in moved], y.data.ptr, y.size // cols, cols)
         return y if order == tuple(range(ndim)) else self.dense(y.transpose(np.argsort(order).tolist()))
 
+    # --- means: the quotient of the cotangent, which is then repeated ---------------------------------------------------------
+
+    def mean_vjp_x(self: Any, g: Any, x: Any, axis: Axes) -> Any:
+        """g / n, repeated."""
+        shape = tuple(x.shape)
+        kept = tuple(1 if i in {a % len(shape) for a in axis} else n for i, n in enumerate(shape))
+        n = math.prod([shape[a] for a in axis])
+        return self.others.broadcast_to(self._quotient(g, n).reshape(kept), shape)
+
+    def mean_all_vjp_x(self: Any, g: Any, x: Any) -> Any:
+        """The same of all elements."""
+        return self.others.broadcast_to(self._quotient(g, math.prod(x.shape)), tuple(x.shape))
+
     # --- softmax ----------------------------------------------------------------------------------------------------------
 
     def softmax_vjp_x(self, g: Any, y: Any, axis: Axes) -> Any:

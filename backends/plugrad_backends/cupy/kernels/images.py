@@ -160,6 +160,11 @@ class Images:
             parts.append(self.matmul(matrix, columns).reshape(-1, o, k.oh, k.ow))
         return self._joined(parts)
 
+    def convolution_biased(self: Any, x: Any, weight: Any, bias: Any, *params: Any) -> Any:
+        """`convolution` plus a number for each channel of the result, written over it."""
+        y = self.convolution(x, weight, *params)
+        return self._add(y, bias.reshape((bias.shape[0], *[1] * (x.ndim - 2))), out=y)
+
     def convolution_transposed(
         self, x: Any, weight: Any, size: Ints, stride: Ints, padding: Pads, dilation: Ints, groups: int
     ) -> Any:

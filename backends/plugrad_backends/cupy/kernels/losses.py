@@ -1,7 +1,12 @@
-"""Cross entropy of class indices: a pass over the logits forward, and one backward, without a wait of the host."""
+"""Losses. Cross entropy of class indices: a pass over the logits forward, and one backward, without a wait of the host.
+
+Those of two arrays: a kernel of their elements and a reduction, and a kernel for each derivative.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,15 @@ from . import rows
 from .source import FLOATS
 
 __all__ = ["Losses"]
+
+#: Losses of two arrays of one shape, element by element, put together.
+_OF_PAIRS = (
+    "mse_loss",
+    "huber_loss",
+    "smooth_l1_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+)
 
 
 class Losses:
@@ -30,6 +44,49 @@ class Losses:
             free=(0,),
         )
         self._divided = make("mean_of_losses", lambda losses, weights: losses / weights)
+        for name in _OF_PAIRS:
+            setattr(self, name, self._of_pairs(name))
+            op: Any = OPS[name]
+            for of, formula in op.saves.formulas.items():
+                setattr(self, f"{name}_vjp_{of}", self._slope(name, of, formula))
+
+    def _of_pairs(self: Any, name: str) -> Callable[..., Any]:
+        """The member of a loss of two arrays."""
+        op: Any = OPS[name]
+        each = self.fused(f"each_{name}", op.default, 2)
+
+        def member(x: Any, target: Any, reduction: str, *params: Any) -> Any:
+            if x.shape != target.shape or x.dtype != target.dtype or str(x.dtype.name) not in FLOATS:
+                return op.default(x, target, reduction, *params)  # which says what is wrong with them
+            losses = each(x, target, "none", *params)
+            if reduction == "none":
+                return losses
+            return self.mean_all(losses) if reduction == "mean" else self.sum_all(losses)
+
+        return member
+
+    def _slope(self: Any, name: str, of: str, formula: Any) -> Callable[..., Any]:
+        """The formula of a loss's derivative as one kernel, with the cotangent divided by the number of elements."""
+        names, op = formula.names, OPS[name]
+        arrays = [n for n in names if n in ("x", "target")]
+        params = [n for n in names if n not in ("g", "x", "target", "reduction")]
+
+        def divided(g: Any, n: Any, *rest: Any) -> Any:
+            known = {"g": g / n, "reduction": "sum", **dict(zip([*arrays, *params], rest))}
+            return formula.fn(*[known[k] for k in names])
+
+        kernel = self.fused(f"{name}_vjp_{of}", divided, 2 + len(arrays))
+
+        def member(*args: Any) -> Any:
+            known = dict(zip(names, args))
+            g, x = known["g"], known["x"]
+            if str(g.dtype.name) not in FLOATS or g.dtype != x.dtype:
+                return formula.fn(*args)
+            n = max(math.prod(x.shape), 1) if known["reduction"] == "mean" else 1
+            return kernel(g, float(n), *[known[k] for k in (*arrays, *params)])
+
+        member.__doc__ = f"{op.name}: the derivative by {of}."
+        return member
 
     def cross_entropy(self: Any, x: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
         """Minus the logarithm of the softmax at each target; a target that is no class is told when values are next read."""

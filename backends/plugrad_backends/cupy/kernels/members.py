@@ -98,6 +98,8 @@ class Members:
         self._power = self._elementwise("pow", f.pow)
         self._powers = {n: self._elementwise("pow", lambda x, n=n: f.pow(x, n)) for n in (1, 2, 3, 0.5, -1)}
         self._nonzero = self._elementwise("is_nonzero", lambda x: f.not_equal(x, 0))
+        self._scaled = self._elementwise("scaled", lambda x, n: x * n)
+        self._weighted = self._elementwise("weighted_sum", lambda x, y, beta, alpha: beta * x + alpha * y)
         self._quotient = self._elementwise("mean_of_complex", lambda x, n: x / n)
 
     def _elementwise(self, name: str, function: Any, make: Any = Elementwise, **options: Any) -> Any:
@@ -354,6 +356,32 @@ class Members:
         return made if shape == plan.shape else made.reshape(shape)
 
     mm = bmm = mv = vm = dot = matmul
+
+    def _plus(self, op: str, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+        """beta x + alpha a b, written over the product."""
+        default: Any = OPS[op].default  # type: ignore[union-attr]
+        if name_of(a.dtype) not in gemm.DTYPES or not {type(beta), type(alpha)} <= {int, float}:
+            return default(x, a, b, beta, alpha)
+        y = self.matmul(a, b)
+        if x.ndim > y.ndim or any(n not in (1, m) for n, m in zip(reversed(x.shape), reversed(y.shape))):
+            return default(x, a, b, beta, alpha)  # which says what is wrong, or does not look at x
+        if beta == 0:  # whatever x holds, NaN too
+            return y if alpha == 1 else self._scaled(y, float(alpha), out=y)
+        if beta == alpha == 1:
+            return self._add(x, y, out=y)
+        return self._weighted(x, y, float(beta), float(alpha), out=y)
+
+    def addmm(self, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+        """A product of matrices, plus something that expands to it."""
+        return self._plus("addmm", x, a, b, beta, alpha)
+
+    def addmv(self, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+        """The same of a matrix and a vector."""
+        return self._plus("addmv", x, a, b, beta, alpha)
+
+    def baddbmm(self, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+        """The same of stacks of matrices."""
+        return self._plus("baddbmm", x, a, b, beta, alpha)
 
     # --- indices --------------------------------------------------------------------------------------------------------------
 
