@@ -17,7 +17,6 @@ import plugrad
 from plugrad.autograd import forward_ad
 
 from ... import kernels
-from ...backend import backend_of
 from ...errors import DeviceError
 from ...op import OPS
 from ..rows import Row
@@ -81,26 +80,17 @@ def _one_forward(bench: Bench, call: Call) -> None:
         off = max(rtol, RTOL.get(got.dtype.char, 0.0))  # integers may have become floats
         values(got, np.asarray(expected), str(call), off, off)
     if bench.reference is not bench:
-        is_view = bench.backend.inplace and getattr(OPS[call.row.op], "view", False)
-        there = call.on(bench.reference)
-        for y, expected in zip(found, call.run(bench.reference, there), strict=True):
+        for y, expected in zip(found, call.run(bench.reference, call.on(bench.reference)), strict=True):
             if y.dtype is not bench.fitted_dtype(expected.dtype):
                 raise Disagreement(f"{call}: found dtype {y.dtype}, expected {expected.dtype}, as on the CPU")
-            if is_view and _shows(expected, there[0]) and not _shows(y, args[0]):
+            is_view = hasattr(expected, "_view") and 0 not in expected.shape
+            if bench.backend.inplace and is_view and not hasattr(y, "_view"):
                 raise Disagreement(
                     f"{call}: found a copy, expected a view as on the CPU: writes into it must reach the input"
                 )
     tensors = [x for x in flat(args[: call.inputs]) if isinstance(x, plugrad.Tensor)]
     arrays = [x for x in flat(call.args[: call.inputs]) if isinstance(x, np.ndarray)]
     bench.unchanged([t._raw for t in tensors], arrays, str(call))
-
-
-def _shows(y: Any, x: Any) -> bool:
-    """Whether a tensor with elements shares memory with another one."""
-    if not (isinstance(x, plugrad.Tensor) and isinstance(y, plugrad.Tensor) and 0 not in y.shape):
-        return False
-    (start, end), (first, last) = (backend_of(t._raw).span(t._raw) for t in (x, y))
-    return max(start, first) < min(end, last)
 
 
 def _tolerance(call: Call, table: dict[str, float], least: float) -> float:
