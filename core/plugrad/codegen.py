@@ -298,7 +298,8 @@ def fuse_formulas(op: Op, namespace: dict[str, Any], below: float = math.inf) ->
             k == "param" for k in kinds[arrays:]
         ):
             plain = namespace[f"r{i}"]
-            namespace[f"r{i}"] = fusion.dispatched(f"{op.python_name}_vjp_{name}", formula.fn, arrays, plain)
+            asked = f"{op.python_name}_vjp_{name}", formula.fn, arrays
+            namespace[f"r{i}"] = fusion.dispatched(*asked, plain, formula.steps < 2)
 
 
 def lower_formulas(op: Op, namespace: dict[str, Any], members: set[str]) -> None:

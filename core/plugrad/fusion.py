@@ -54,25 +54,34 @@ def composite(backend: Backend, name: str, inputs: int) -> Kernel:
 
 
 class Kernels(dict[type, Any]):
-    """From the type of a raw array to the kernel of one function; `plain` where nobody fuses it."""
+    """From the type of a raw array to the kernel of one function; `plain` where nobody fuses it.
 
-    def __init__(self, name: str, function: Kernel | None, inputs: int, plain: Kernel | None) -> None:
-        self._asked, self._plain = (name, function, inputs), plain
+    A `simple` function is one that only backends with slow operators are asked for.
+    """
+
+    def __init__(
+        self, name: str, function: Kernel | None, inputs: int, plain: Kernel | None, simple: bool = False
+    ) -> None:
+        self._asked, self._plain, self._simple = (name, function, inputs), plain, simple
         plugins.ON_REGISTER.append(self.clear)
 
     def __missing__(self, array_type: type) -> Kernel | None:
         backend = BY_ARRAY.get(array_type)
         name, function, inputs = self._asked
-        made = member(backend, name) if function is None else fused(backend, name, function, inputs)
+        made = None
+        if function is None:
+            made = member(backend, name)
+        elif backend is not None and (backend.slow_operators or not self._simple):
+            made = fused(backend, name, function, inputs)
         kernel = made or self._plain
         if backend is not None and not backend.is_transform:  # whose type ends with its level
             self[array_type] = kernel
         return kernel
 
 
-def dispatched(name: str, formula: Kernel, inputs: int, plain: Kernel) -> Kernel:
+def dispatched(name: str, formula: Kernel, inputs: int, plain: Kernel, simple: bool) -> Kernel:
     """`plain`, the formula on raw arrays, by the kernel for the type of its first argument, the cotangent."""
-    kernels = Kernels(name, formula, inputs, plain)
+    kernels = Kernels(name, formula, inputs, plain, simple)
     return lambda g, *args: kernels[type(g)](g, *args)
 
 
