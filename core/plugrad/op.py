@@ -579,8 +579,9 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     axes = tuple(range(extra)) + tuple(
         i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
     )
-    if axes:
-        x = OPS["sum"](x, axes, True)
+    if len(axes) == extra:  # then the sum has that shape, and memory of its own
+        return OPS["sum"](x, axes, False) if axes else x
+    x = OPS["sum"](x, axes, True)
     return OPS["reshape"](x, shape) if extra else x
 
 

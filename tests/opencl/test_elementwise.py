@@ -461,3 +461,19 @@ def test_integers_have_no_negative_powers(opencl, exponent):
         with pytest.raises(RuntimeError, match="Integers to negative integer powers are not allowed"):
             function(x, exponent)
     assert (x.float() ** exponent).tolist() == [1.0, 2.0**exponent]
+
+
+@pytest.mark.parametrize("char", "?bBhHiIlLefdFD")
+def test_arrays_are_filled(opencl, char):
+    """By the runtime, or by a kernel where they are large or not dense."""
+    d = np.dtype(char)
+    numbers = {"?": (True, False, 2), "F": (1.5 - 2j, np.inf), "D": (1.5 - 2j,)}.get(char, (3, 0, True))
+    numbers += (-0.0, np.nan, -np.inf, 0.1) if d.kind == "f" else ()
+    for shape in ((), (0,), (1,), (7, 3), (200, 300)):
+        for number in numbers:
+            want = np.full(shape, number, d)
+            assert opencl.full(shape, number, d).get().tobytes() == want.tobytes(), (shape, number)
+    x = opencl.from_numpy(np.zeros(10, d))
+    opencl.setitem(x, (slice(3, 5),), 1)  # dense, and only a part
+    opencl.setitem(x, (slice(6, None, 2),), 1)
+    assert np.array_equal(x.get(), np.array([0, 0, 0, 1, 1, 0, 1, 0, 1, 0], d))

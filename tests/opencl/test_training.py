@@ -8,6 +8,7 @@ import pytest
 import plugrad as torch
 from plugrad import random
 from plugrad.random import Generator
+from plugrad_backends.opencl import profile
 from tests import test_examples
 from tests.test_examples import import_example
 
@@ -78,3 +79,37 @@ def test_every_other_example(opencl, capsys):
     device = f"opencl:{opencl.index}"
     test_examples.test_the_tutorials_run_on_other_devices(device, capsys)
     test_examples.test_two_layer_net_on_other_devices(device)
+
+
+def test_gradients_become_those_of_parameters_without_a_copy(opencl):
+    where = f"opencl:{opencl.index}"
+    layer, x = torch.nn.Linear(6, 4).to(where), torch.randn(5, 6, device=where)
+    with profile(where) as found:
+        layer(x).sum().backward()
+    assert "copy" not in found.kernels
+    assert layer.weight.grad._raw.sig.is_dense
+    plain = torch.nn.Linear(6, 4)
+    plain.load_state_dict(layer.state_dict())
+    plain(x.cpu()).sum().backward()
+    for ours, theirs in zip(layer.parameters(), plain.parameters()):
+        np.testing.assert_allclose(ours.grad.cpu().numpy(), theirs.grad.numpy(), rtol=1e-5)
+    weight = torch.randn(6, 4, device=where, requires_grad=True)  # not transposed, and alpha
+    torch.addmm(torch.zeros(4, device=where), x, weight, alpha=2).sum().backward()
+    np.testing.assert_allclose(
+        weight.grad.cpu().numpy(), 2 * x.cpu().numpy().sum(0)[:, None].repeat(4, 1), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_gradients_that_are_views_of_one_array_are_told_apart(opencl, order):
+    where = f"opencl:{opencl.index}"
+    a, b = (torch.ones(*shape, device=where, requires_grad=True) for shape in ((3, 3), (9,)))
+    kept = []
+    y = a + b.reshape(3, 3) if order == "ab" else b.reshape(3, 3) + a
+    y.register_hook(lambda g: kept.append(g) if order == "ab" else None)
+    (y * torch.arange(9.0, device=where).reshape(3, 3)).sum().backward()
+    a.grad.add_(1)
+    assert b.grad.tolist() == list(range(9))
+    b.grad.mul_(0)
+    assert a.grad.flatten().tolist() == list(range(1, 10))
+    assert all(g.flatten().tolist() == list(range(9)) for g in kept)

@@ -29,6 +29,9 @@ from .shape import ShapeKernels
 from .sort import SortKernels
 from .windows import WindowKernels
 
+#: Arrays of so many bytes are filled by the runtime, with less ado than by a kernel; larger ones it fills more slowly.
+SMALL = 1 << 16
+
 #: The devices in use, by their index.
 _devices: dict[int, Device] = {}
 
@@ -106,7 +109,9 @@ class OpenCLBackend(
     def _filled(self, raw: Array, value: Any) -> None:
         if isinstance(value, complex) or type(value) not in (bool, int, float):
             value = raw.dtype.type(value).item()
-        if isinstance(value, complex):
+        if raw.sig.is_dense and raw.sig.nbytes <= SMALL:
+            self.device.fill(raw, value)
+        elif isinstance(value, complex):
             Elementwise.into(self._fill_complex, (raw,), value.real, value.imag)
         else:
             self._fill.into((raw,), value)
@@ -124,7 +129,12 @@ class OpenCLBackend(
         return layout.reshaped(raw.sig, shape) is not None
 
     def owned(self, raw: Array, holders: int) -> bool:
-        return sys.getrefcount(raw) <= holders and raw.base is None and raw.sig.is_dense
+        if sys.getrefcount(raw) > holders or not raw.sig.is_dense:
+            return False
+        if raw.base is None:
+            return True
+        # All of an array that nobody else knows: one reference is in `raw`, the other that of the call.
+        return sys.getrefcount(raw.base) <= 2 and raw.base.base is None and raw.base.sig.size == raw.sig.size
 
     def rebase(self, raws: list[Array]) -> list[Array]:
         owner = raws[0] if raws[0].base is None else raws[0].base

@@ -115,6 +115,17 @@ class Device:
         except cl.Error as error:
             raise self.failed("a copy from the host", error) from error
 
+    def fill(self, x: Any, value: Any) -> None:
+        """Write a number into all of a dense array."""
+        if not x.sig.size:
+            return
+        with np.errstate(all="ignore"):
+            pattern = np.array(value).astype(x.dtype)
+        try:
+            cl.enqueue_fill_buffer(self.queue, x.buffer, pattern, x.offset * x.dtype.itemsize, x.sig.nbytes)
+        except cl.Error as error:
+            raise self.failed("a fill", error) from error
+
     def synchronize(self) -> None:
         """Wait until everything that was asked for is done."""
         try:
@@ -225,7 +236,7 @@ class _Forked(Device):
             "processes by 'spawn' or 'forkserver' (multiprocessing.set_start_method), or fork before the first use"
         )
 
-    allocate = launch = run = kernel = synchronize = read = write = _refuse
+    allocate = launch = run = kernel = synchronize = read = write = fill = _refuse
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

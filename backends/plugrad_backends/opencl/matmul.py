@@ -288,6 +288,11 @@ class MatmulKernels:
 
     mm = bmm = matmul
 
+    def addmm_vjp_b(self, g: Any, a: Any, alpha: Any) -> Any:
+        """aᵀ g, as the transpose of gᵀ a: `b` is most often a linear layer's weight, transposed, whose gradient is dense then."""
+        g = g if alpha == 1 else g * alpha
+        return self.matmul(g.permute((1, 0)), a).permute((1, 0))
+
     @property
     def _products(self) -> Products:
         made = self.__dict__.get("_made_products")
