@@ -46,6 +46,12 @@ class Others:
         for wrong in host[(host < low) | (host > high)].flat:
             raise error(wrong)
 
+    def check_key(self, key: Any, shape: Any, asked: str) -> None:
+        pass
+
+    def broadcast_to(self, x: Any, shape: Any) -> Any:
+        return on_host(np.broadcast_to(to_numpy(x), shape))
+
     def __getattr__(self, name: str) -> Any:
         return refuse(name)
 
@@ -282,9 +288,42 @@ def test_indices(own: Any, dtype: str) -> None:
             each = np.random.default_rng(axis).integers(0, x.shape[axis], shape)
             check(own, "gather", source, each, axis)
             check(own, "gather", source, each[:2, :3, :2], axis)
-            if dtype[0] in "if":
-                source_shape = (*x.shape[:axis], 7, *x.shape[axis + 1 :])
-                check(own, "index_add", x, numbers(source_shape, dtype, 1), indices, axis, rtol=1e-4)
+            source_shape = (*x.shape[:axis], 7, *x.shape[axis + 1 :])
+            check(own, "index_add", x, numbers(source_shape, dtype, 1), indices, axis, rtol=1e-4)
+            for places in (each, each[:2, :3, :2]):
+                check(own, "scatter_add", source, numbers(places.shape, dtype, 1), places, axis, rtol=1e-4)
+                check(
+                    own, "embed_gathered", numbers(places.shape, dtype, 1), places, axis, x.shape, rtol=1e-4
+                )
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int16", "float16", "float64", "complex64"])
+def test_sums_at_keys(own: Any, dtype: str) -> None:
+    """The gradient of `x[key]`: indices that name an element again, from the end, and of several axes."""
+    rng, every, shape = np.random.default_rng(0), slice(None), (4, 5, 6)
+    one, two, other = rng.integers(-4, 4, 9), rng.integers(-5, 5, (3, 1)), rng.integers(-6, 6, (1, 4))
+    keys = [
+        (one,),
+        (every, two),
+        (every, two, other),
+        (rng.integers(0, 4, (3, 4)), two, other),
+        (np.asarray(2),),
+    ]
+    for key in keys:
+        x = numbers(np.empty(shape)[key].shape, dtype)
+        found = own.embed_add(raw(x), tuple(map(raw, key)), shape)
+        expected = CPU.embed_add(x, key, shape)
+        assert found.dtype == x.dtype and found.shape == shape
+        np.testing.assert_allclose(
+            to_numpy(found), expected, rtol=1e-2 if dtype == "float16" else 1e-4, atol=1e-2
+        )
+    many = rng.integers(0, 4, 5000)
+    x = numbers((5000, 5, 6), dtype)
+    if dtype != "float16":  # whose long sums NumPy rounds at each step
+        found = own.embed_add(raw(x), (raw(many),), shape)
+        np.testing.assert_allclose(to_numpy(found), CPU.embed_add(x, (many,), shape), rtol=1e-4, atol=1e-4)
+    with pytest.raises(Refused, match="embed_add"):
+        own.embed_add(raw(x), (raw(many > 2),), shape)
 
 
 def test_embeddings(own: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from .launch import Grid, Kernels
 from .source import ATOMICS, SIZES
 
-__all__ = ["add_atomic", "add_owned", "add_sorted", "flat", "gather", "take", "transpose"]
+__all__ = ["add_atomic", "add_owned", "add_sorted", "flat", "gather", "places", "take", "transpose"]
 
 THREADS, MOST_BLOCKS = 256, 1 << 16
 
@@ -32,6 +32,11 @@ def gather(
 ) -> None:
     """y (outer, m, inner): for each of its elements, that of x (outer, n, inner) at the index in its place."""
     kernels(f"index_{size}", "gather")(*flat(outer * m * inner), x, indices, y, outer, n, m, inner)
+
+
+def places(kernels: Kernels, indices: int, y: int, outer: int, n: int, m: int, inner: int) -> None:
+    """y (outer, m, inner): the place in a flat (outer, n, inner) of each index, int64; -1 where it is out of range."""
+    kernels("index_8", "places")(*flat(outer * m * inner), indices, y, outer, n, m, inner)
 
 
 def transpose(kernels: Kernels, size: int, x: int, y: int, batch: int, rows: int, cols: int) -> None:

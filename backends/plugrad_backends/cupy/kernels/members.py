@@ -31,6 +31,7 @@ from .images import Images
 from .launch import CudaDriver, Kernels
 from .losses import Losses
 from .many import Many
+from .scatter import Scatter
 from .source import FLOATS, NUMBERS
 from .stream import PhiloxStream
 
@@ -418,48 +419,6 @@ class Members:
         """The rows of a table."""
         return self.take(x, indices, 0)
 
-    def embedding_backward(self, x: Any, indices: Any, padding_idx: int | None, count: int) -> Any:
-        """The rows of `x` summed where they were read, in the order in which they were, except those of the padding."""
-        if not self._adds(x):
-            return self.others.embedding_backward(x, indices, padding_idx, count)
-        width = x.shape[-1]
-        y = self.zeros_like(self.device.empty((count, width), x.dtype))
-        flat = self.dense(indices).reshape(-1)
-        return self._added(
-            y, self.dense(x).reshape(-1, width), flat, 0, -1 if padding_idx is None else padding_idx
-        )
-
-    def index_add(self, x: Any, source: Any, indices: Any, axis: int) -> Any:
-        """`x` with slices added, duplicates summed, in the order of the indices."""
-        if not self._adds(x) or not x.ndim:
-            return self.others.index_add(x, source, indices, axis)
-        y = self.copy(x)
-        return self._added(y, source, indices, axis, -1)
-
-    @staticmethod
-    def _adds(x: Any) -> bool:
-        """Whether there is a kernel that adds elements of the dtype at indices."""
-        return name_of(x.dtype) in NUMBERS and x.dtype.kind != "b"
-
-    def _added(self, y: Any, source: Any, indices: Any, axis: int, skip: int) -> Any:
-        """Add to `y`, which is dense: each place by one thread, in one order."""
-        name = name_of(y.dtype)
-        source, indices = self.dense(source), self._int64(self.dense(indices))
-        outer, n, inner = math.prod(y.shape[:axis]), y.shape[axis], math.prod(y.shape[axis + 1 :])
-        m = indices.size
-        if not (y.size and m):
-            return y
-        kernels, shape = self.device.kernels(), (outer, n, m, inner)
-        if indexing.can_own(name, n * inner, m):
-            indexing.add_owned(kernels, name, source.data.ptr, indices.data.ptr, y.data.ptr, *shape, skip)
-        else:
-            order = self.device.argsort(indices)
-            by_place = self.take(indices, order, 0)
-            indexing.add_sorted(
-                kernels, name, source.data.ptr, by_place.data.ptr, order.data.ptr, y.data.ptr, *shape, skip
-            )
-        return y
-
     def _int64(self, indices: Any) -> Any:
         return indices if indices.dtype == np.int64 else self._cast(indices, np.dtype(np.int64))
 
@@ -494,7 +453,7 @@ def _allow_tf32() -> bool:
     return os.environ.get("PLUGRAD_TF32") == "1"
 
 
-class All(Derivatives, Losses, Images, Members):
+class All(Derivatives, Losses, Scatter, Images, Members):
     """All families."""
 
 
@@ -506,6 +465,7 @@ def install(backend: Any, device: Any = None) -> None:
     for name in {*dir(All), *vars(members)}:
         if not name.startswith("_") and name not in ("device", "others", "dense"):
             setattr(backend, name, getattr(members, name))
+    backend.deterministic_index_add = True
 
 
 class _Others:
@@ -513,6 +473,14 @@ class _Others:
 
     def __init__(self, backend: Any) -> None:
         self._backend, self._own = backend, dict(vars(backend))
+        #: The backend itself, whose members are ours by then.
+        self.backend = backend
+
+    def check_key(self, key: Any, shape: Any, asked: str) -> None:
+        """Look at the index arrays of a key, if the backend does."""
+        check: Any = getattr(type(self._backend), "_check_key", None)
+        if check is not None:
+            check(self._backend, key, shape, asked)
 
     def __getattr__(self, name: str) -> Any:
         if name in self._own:

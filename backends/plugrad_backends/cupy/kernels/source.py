@@ -196,9 +196,8 @@ def _indexing() -> Iterator[Source]:
     for bytes_, word in COPIED.items():
         yield Source(f"index_{bytes_}", ("index.cu",), W=word)
     for dtype in NUMBERS:
-        if dtype != "bool":
-            files = ("scatter.cu", "scatter_atomic.cu") if dtype in ATOMICS else ("scatter.cu",)
-            yield Source(f"scatter_{dtype}", files, T=C_TYPES[dtype], ATOMIC=ATOMICS.get(dtype, 0))
+        files = ("scatter.cu", "scatter_atomic.cu") if dtype in ATOMICS else ("scatter.cu",)
+        yield Source(f"scatter_{dtype}", files, T=C_TYPES[dtype], ATOMIC=ATOMICS.get(dtype, 0))
 
 
 def _others() -> Iterator[Source]:

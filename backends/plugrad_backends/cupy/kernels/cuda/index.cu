@@ -22,6 +22,13 @@ KERNEL(take)(const W* x, const index_t* indices, W* y, index_t outer, index_t n,
 KERNEL(gather)(const W* x, const index_t* indices, W* y, index_t outer, index_t n, index_t m, index_t inner) {
     EACH_ELEMENT(i, outer * m * inner) y[i] = x[(i / inner / m * n + inside(indices[i], n)) * inner + i % inner];
 }
+// y[o, j, c]: where indices[o, j, c] is in a flat array (outer, n, inner); -1 where it is out of range
+KERNEL(places)(const index_t* indices, index_t* y, index_t outer, index_t n, index_t m, index_t inner) {
+    EACH_ELEMENT(i, outer * m * inner) {
+        const index_t j = indices[i] < 0 ? indices[i] + n : indices[i];
+        y[i] = j >= 0 && j < n ? (i / inner / m * n + j) * inner + i % inner : -1;
+    }
+}
 // y[b, c, r] = x[b, r, c]: by way of tiles of 32 by 32, so that both sides are read and written in rows
 KERNEL(transpose)(const W* x, W* y, index_t rows, index_t cols) {
     __shared__ W tile[32][33];
