@@ -37,6 +37,7 @@ class Device:
         self.is_cpu = found.kind == "cpu" if is_cpu is None else is_cpu
         self.name, self.platform_name = found.name, found.platform_name
         self.units = self.device.max_compute_units
+        #: How many work items are enough for a CPU.
         self.slabs = 8 * self.units
         self.capabilities = capabilities
         self.context = cl.Context([self.device])
@@ -132,6 +133,13 @@ class Device:
             self.queue.finish()
         except cl.Error as error:
             raise self.failed("what it was asked for last", error) from error
+
+    def shares(self, work: int, least: int) -> int:
+        """How many work items share so much work on a CPU, of which `least` is worth one: few, or if there is very much, many.
+
+        A runtime may hand out half of all items at once: so a core that something else uses, too, holds up less of many.
+        """
+        return max(1, min(self.slabs, work // least), min(64 * self.slabs, work // (4 * least)))
 
     # --- kernels ----------------------------------------------------------------------------------------------------
 

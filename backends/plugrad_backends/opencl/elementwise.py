@@ -224,7 +224,7 @@ class Elementwise:
         size = n * rows
         if not self.device.is_cpu:
             return -(-size // group) * group, [n, 1, n, size, 1]
-        items = max(1, min(self.device.slabs, size // GRAIN))
+        items = self.device.shares(size, GRAIN)
         pieces = 1 if rows >= items else -(-items // rows)
         piece = -(-n // pieces)
         piece = -(-piece // 16) * 16  # so that pieces begin where vectors do

@@ -74,7 +74,7 @@ class Pack:
 
 def _share(device: Any, tiles: int, work: int, least: int) -> int:
     """How many tiles an item does: enough for it to be worth handing out, and few enough for all cores to have some."""
-    return -(-tiles // max(1, min(tiles, device.slabs, tiles * work // least)))
+    return -(-tiles // min(tiles, device.shares(tiles * work, least)))
 
 
 class Products:

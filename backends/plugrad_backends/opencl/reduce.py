@@ -183,8 +183,7 @@ class Walk:
         if self.schedule == "group":
             each, items = 1, tiles * GROUP
         elif self.device.is_cpu:
-            work = self.rows * self.count // GRAIN
-            items = max(1, min(self.device.slabs, tiles, work))
+            items = min(tiles, self.device.shares(self.rows * self.count, GRAIN))
             each = up(tiles, items)
             items = up(tiles, each)
         else:

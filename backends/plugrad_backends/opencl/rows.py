@@ -100,7 +100,7 @@ class RowWalk(Walk):
         if self.schedule == "group":
             items = tiles * GROUP
         elif self.device.is_cpu:
-            items = max(1, min(self.device.slabs, tiles, self.rows * self.count // GRAIN))
+            items = min(tiles, self.device.shares(self.rows * self.count, GRAIN))
             each = up(tiles, items)
             items = up(tiles, each)
         n = self.reduced[-1]
