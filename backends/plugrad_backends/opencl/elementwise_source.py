@@ -225,6 +225,8 @@ class Source:
                 f"            for (; j + {w} <= stop; j += {w}) {{",
                 self._body(wide, "j", flat, "                "),
                 "            }",
+                # What is left is less than a vector: to make vectors of it only costs the compiler's time.
+                "            #pragma clang loop vectorize(disable) unroll(disable)",
             ]
         lines += [
             "            for (; j < stop; j++) {",

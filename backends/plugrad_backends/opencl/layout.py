@@ -96,7 +96,7 @@ def collapse(shape: Shape, strides: Sequence[Shape]) -> tuple[Shape, list[Shape]
         for k, s in zip(steps, strides):
             k.append(s[i])
     if not extents:
-        return (1,), [(0,)] * len(strides)
+        return (1,), [(1,)] * len(strides)  # one element: as of any dense array
     return tuple(extents), [tuple(k) for k in steps]
 
 
