@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class HostDriver:
         self.folder = folder
         self.backwards = False  # whether the last thread of a block begins
         self._libraries: dict[str, ctypes.CDLL] = {}
+        self._lock = threading.Lock()
 
     def load(self, source: Source) -> ctypes.CDLL:
         """The library of a source, and of its neighbours in `every`."""
@@ -82,7 +84,10 @@ class HostDriver:
         begin, where, of_size, _, end = (ctypes.c_void_p * 5).from_address(extra)
         assert (begin, of_size, end) == (1, 2, None), "what the driver is told by"
         three = ctypes.c_uint * 3
-        error = launch(body, three(*grid, 1), three(*block, 1), ctypes.c_void_p(where), int(self.backwards))
+        with self._lock:  # a block's threads are fibers of one thread
+            error = launch(
+                body, three(*grid, 1), three(*block, 1), ctypes.c_void_p(where), int(self.backwards)
+            )
         if error:
             raise RuntimeError(error.decode())
 

@@ -79,10 +79,7 @@ class HostDevice:
 
 
 #: Members of `CuPyBackend` that only look at an array.
-_VIEWS = frozenset(
-    ["getitem", "select", "newaxis", "whole", "reshape", "permute_dims", "swapaxes", "reverse_dims", "matrix_transpose",
-     "expand_dims", "squeeze", "diagonal", "unbind", "broadcast_to", "split_sizes"]
-)  # fmt: skip
+_VIEWS = frozenset(name for name, op in OPS.items() if getattr(op, "view", False))
 CPU: Any = for_device("cpu")
 
 
@@ -139,6 +136,13 @@ class KernelsBackend(CuPyBackend):
     def setitem(self, raw: Any, key: Any, value: Any) -> Any:
         CPU.setitem(cupy_on_host.to_numpy(raw), _there(key), _there(value))
         return raw
+
+    def diagonal(self, x: Any, offset: int, axis1: int, axis2: int) -> Any:
+        rows, cols = x.shape[axis1], x.shape[axis2]
+        if -rows < offset < cols:
+            return x.diagonal(offset, axis1, axis2)
+        kept = [n for i, n in enumerate(x.shape) if i not in (axis1 % x.ndim, axis2 % x.ndim)]
+        return empty((*kept, 0), x.dtype)  # CuPy allocates
 
     def synchronize(self) -> None:
         pass

@@ -203,7 +203,12 @@ class Elementwise:
         whether some of these became constants.
         """
         kind = self.array_type
-        found = [a.dtype for i, a in enumerate(args) if isinstance(a, kind) and i not in self.free]
+        # In functions of several steps bools are conditions.
+        free = {
+            *self.free,
+            *(i for i, a in enumerate(args) if self.op_by_op and isinstance(a, kind) and a.dtype == bool),
+        }
+        found = [a.dtype for i, a in enumerate(args) if isinstance(a, kind) and i not in free]
         found = found or [a.dtype for a in args if isinstance(a, kind)] or [outs[0].dtype]
         common = np.result_type(*found) if len({*found}) > 1 else found[0]
         variables: list[Any] = []
@@ -211,7 +216,7 @@ class Elementwise:
         for i, a in enumerate(args):
             if isinstance(a, kind):
                 x = var(f"x{i}", a.dtype)
-                variables.append(cast(x, common) if i not in self.free and a.dtype != common else x)
+                variables.append(cast(x, common) if i not in free and a.dtype != common else x)
             elif type(a) in _NUMBERS:
                 types[i] = _number_type(a, common)
                 variables.append(var(f"x{i}", types[i]))

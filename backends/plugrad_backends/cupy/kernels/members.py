@@ -99,6 +99,9 @@ class Members:
         self._power = self._elementwise("pow", f.pow)
         self._powers = {n: self._elementwise("pow", lambda x, n=n: f.pow(x, n)) for n in (1, 2, 3, 0.5, -1)}
         self._nonzero = self._elementwise("is_nonzero", lambda x: f.not_equal(x, 0))
+        self._filled = self._elementwise(
+            "masked_fill", lambda mask, value, x: f.cast(f.where(mask, value, x), x.dtype), free=(0,)
+        )
         self._scaled = self._elementwise("scaled", lambda x, n: x * n)
         self._weighted = self._elementwise("weighted_sum", lambda x, y, beta, alpha: beta * x + alpha * y)
         self._quotient = self._elementwise("mean_of_complex", lambda x, n: x / n)
@@ -137,7 +140,7 @@ class Members:
 
     def masked_fill(self, x: Any, mask: Any, value: Any) -> Any:
         """`value` where the mask says so."""
-        return self.where(mask, value, x)
+        return self._filled(mask, value, x)
 
     def astype(self, x: Any, dtype: dtypes.dtype) -> Any:
         """`x` in another dtype."""
