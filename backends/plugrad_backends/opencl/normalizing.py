@@ -23,7 +23,7 @@ from .rows import rowwise
 
 def _softmax(row: Any, x: Any) -> Any:
     e = f.exp(single(x) - row.max(x))
-    return cast(e / row.sum(e), x.dtype)
+    return cast(e * (1 / row.sum(e)), x.dtype)  # one division for a row
 
 
 def _log_softmax(row: Any, x: Any) -> Any:
