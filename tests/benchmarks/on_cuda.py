@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import plugrad
+from plugrad import sdk
 
 try:
     import torch as pytorch
@@ -183,8 +184,16 @@ def mlp_step(b: Bench) -> None:
     b.row("the same, on the host", step(plugrad, x, labels), theirs, by="host", number=50)
 
 
+@sdk.composite("on_cuda::chain", elementwise=True)
+def _chain(x: Any) -> Any:
+    """Ten ops of one operand; a device that fuses makes one kernel of them, and one of their derivative."""
+    for _ in range(2):
+        x = plugrad.tanh(plugrad.exp(-(x * 0.5 + 0.1)))
+    return x
+
+
 def chain(b: Bench) -> None:
-    """Eight unary ops on 64 Mi float32, forward and backward."""
+    """Ten ops on 64 Mi float32, forward and backward: op by op, and as one operator."""
     x = plugrad.rand(b.size(1 << 26, 1 << 12), device=b.device).requires_grad_()
 
     def run(lib: Any, x: Any) -> None:
@@ -194,14 +203,22 @@ def chain(b: Bench) -> None:
         y.backward(y.detach())
         x.grad = None
 
+    def run_fused(x: Any) -> None:
+        y = _chain(x)
+        y.backward(y.detach())
+        x.grad = None
+
     p = b.theirs(x).requires_grad_() if pytorch else None
     floor = 5 * x.nbytes / b.copied if b.copied else None  # x, y; y, g, dx
+    name = "chain of 10 ops, 64 Mi float32, forward and backward"
+    b.row(f"{name}, op by op", lambda: run(plugrad, x), lambda: run(pytorch, p), floor=floor, number=5)
+    promise = "≤ 1.2 × floor"
     b.row(
-        "chain of 8 ops, 64 Mi float32, forward and backward",
-        lambda: run(plugrad, x),
+        f"{name}, as one operator",
+        lambda: run_fused(x),
         lambda: run(pytorch, p),
         floor=floor,
-        promise="fused: ≤ 1.2 × floor",
+        promise=promise,
         number=5,
     )
 
@@ -221,6 +238,17 @@ def rows(b: Bench) -> None:
         "log_softmax": lambda lib, x: lib.log_softmax(x, -1),
         "layer norm": lambda lib, x: lib.nn.functional.layer_norm(x, (c,)),
     }
+    labels = plugrad.randint(0, c, (n,), device=b.device)
+    known = b.theirs(labels) if pytorch else None
+
+    def classes(lib: Any, x: Any, labels: Any) -> None:
+        lib.nn.functional.cross_entropy(x, labels).backward()
+        x.grad = None
+
+    b.row(
+        f"cross entropy {n}×{c}, forward and backward", lambda: classes(plugrad, x, labels), lambda: classes(pytorch, p, known),
+        floor=3 * x.nbytes / b.copied if b.copied else None, promise="≤ 1.2 × floor",
+    )  # fmt: skip
     for name, function in functions.items():
         with plugrad.no_grad():
             floor = 2 * x.nbytes / b.copied if b.copied else None
@@ -309,6 +337,21 @@ def digits(b: Bench) -> None:
     )
 
 
+def optimizers(b: Bench) -> None:
+    """A step of AdamW for 100 parameters, on the host and the device."""
+
+    def step(lib: Any, given: list[Any]) -> Callable[[], Any]:
+        for p in given:
+            p.grad = p.detach().clone()
+        return lib.optim.AdamW(given).step  # type: ignore[no-any-return]
+
+    ours = [plugrad.rand(64, 64, device=b.device) for _ in range(b.size(100, 4))]
+    theirs = [b.theirs(p).clone().requires_grad_() for p in ours] if pytorch else []
+    steps = step(plugrad, [p.requires_grad_() for p in ours]), step(pytorch, theirs) if pytorch else None
+    for by in ("host", "device"):
+        b.row("AdamW of 100 parameters of 64×64", *steps, by=by, number=20)
+
+
 def no_hidden_synchronization(b: Bench) -> None:
     """A training step in which the host never waits: the mode that raises where it would."""
     if not b.gpu:
@@ -366,6 +409,7 @@ LINES = (
     chain,
     rows,
     big_mlp,
+    optimizers,
     no_hidden_synchronization,
     out_of_memory,
     digits,

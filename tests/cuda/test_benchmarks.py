@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "on_cuda.py"
 
 
+@cache
 def script() -> Any:
     spec = importlib.util.spec_from_file_location("benchmarks_of_cuda", SCRIPT)
     assert spec is not None and spec.loader is not None
@@ -30,9 +32,27 @@ def test_every_line_runs(tmp_path: Path) -> None:
         "softmax 8×16, forward and backward",
         "matmul, 64×64, recorded",
         "MLP 8×16–32–16, float32",
-        "chain of 8",
+        "chain of 10 ops, 64 Mi float32, forward and backward, as one operator",
     ):
         assert found in page
+
+
+def test_every_line_runs_on_the_double(cuda: str, monkeypatch: Any) -> None:
+    """With events, streams and modes of waiting, as on a GPU."""
+    made = script()
+    monkeypatch.setattr(made, "pytorch", None)
+    b = made.Bench(cuda, True, 1)
+    for line in made.LINES:
+        if line.__name__ not in ("digits", "conformance"):
+            with made.attempt(b, line.__name__):
+                line(b)
+    failed = [row[0] for row in b.rows if "FAILED" in row]
+    assert failed in ([], ["MLP in bfloat16"]), (
+        b.failed
+    )  # NumPy's products with a number are of float64 there
+    passed = [row[0] for row in b.rows if "passed" in row]
+    assert passed == ["a training step without a wait of the host", "out of memory"]
+    assert len(b.rows) > 25
 
 
 def test_a_line_that_fails_is_told_and_the_others_run(tmp_path: Path, monkeypatch: Any) -> None:
