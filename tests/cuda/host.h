@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #define PLUGRAD_HOST 1
@@ -127,7 +128,9 @@ extern "C" const char* host_launch(void (*body)(const void*), const unsigned* gr
                                    const void* arguments, int order) {
     if (!fibers) {
         fibers = (Fiber*)calloc(HOST_THREADS, sizeof(Fiber));
-        stacks = (char*)malloc((size_t)HOST_THREADS * HOST_STACK);
+        stacks = (char*)mmap(0, (size_t)HOST_THREADS * HOST_STACK, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);  // each library has its own: most is never touched
+        if (stacks == MAP_FAILED) return "no memory for the stacks of threads";
     }
     gridDim = uint3{grid[0], grid[1], grid[2]};
     blockDim = uint3{block[0], block[1], block[2]};
