@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plugrad_backends.cupy.kernels import index
-from plugrad_backends.cupy.kernels.source import ATOMICS, NUMBERS
+from plugrad_backends.cupy.kernels.source import NUMBERS
 
 from .arrays import close, random, single
 from .host import Memory, at
@@ -48,13 +48,9 @@ def test_transposing(kernels: Any, memory: Memory, size: int) -> None:
         assert y.tobytes() == np.ascontiguousarray(x.transpose(0, 2, 1)).tobytes()
 
 
-@pytest.mark.parametrize("way", ["owned", "sorted", "atomic"])
+@pytest.mark.parametrize("way", ["owned", "sorted"])
 @pytest.mark.parametrize("dtype", [d for d in NUMBERS if d != "bool"])
 def test_adding(kernels: Any, memory: Memory, way: str, dtype: str) -> None:
-    if way == "atomic" and dtype not in ATOMICS:
-        with pytest.raises(TypeError, match="no atomic addition"):
-            index.add_atomic(kernels, dtype, 0, 0, 0, 1, 1, 1, 1)
-        return
     for outer, n, m, inner in SHAPES:
         for skip in (-1, 2):
             rng = np.random.default_rng(1)
@@ -74,12 +70,11 @@ def test_adding(kernels: Any, memory: Memory, way: str, dtype: str) -> None:
                 sorted_ = memory.array(indices[order])
                 index.add_sorted(kernels, dtype, at(x), at(sorted_), at(order), at(y), *shape, skip)
             else:
-                add = index.add_owned if way == "owned" else index.add_atomic
-                add(kernels, dtype, at(x), at(indices), at(y), *shape, skip)
+                index.add_owned(kernels, dtype, at(x), at(indices), at(y), *shape, skip)
             if "float" not in dtype:
                 np.testing.assert_array_equal(y, expected)
-            else:  # each atomic addition rounds to the dtype
-                close(y, expected, dtype, scale=size, ulps=16 if way == "atomic" else 2)
+            else:
+                close(y, expected, dtype, scale=size, ulps=2)
 
 
 def test_sums_have_one_order(kernels: Any, memory: Memory) -> None:
@@ -108,11 +103,10 @@ def test_an_index_out_of_range_touches_nothing_of_others(kernels: Any, memory: M
         assert y.tolist() == [5, 1, 5, 1, 1, 1, 1]
     order = memory.array(np.argsort(indices, kind="stable"))
     sorted_ = memory.array(indices[order])
-    for way in ("owned", "sorted", "atomic"):
+    for way in ("owned", "sorted"):
         z, ones = memory.array(np.zeros(5, np.float32)), memory.array(np.ones(7, np.float32))
         if way == "sorted":
             index.add_sorted(kernels, "float32", at(ones), at(sorted_), at(order), at(z), 1, 5, 7, 1)
         else:
-            add = index.add_owned if way == "owned" else index.add_atomic
-            add(kernels, "float32", at(ones), at(indices), at(z), 1, 5, 7, 1)
+            index.add_owned(kernels, "float32", at(ones), at(indices), at(z), 1, 5, 7, 1)
         assert z.tolist() == [1, 0, 0, 0, 1]

@@ -3,6 +3,7 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from plugrad import dtypes
 from plugrad.backend import for_device
 from plugrad_backends.cupy import devices, memory
 from plugrad_backends.cupy.backend import CuPyBackend
+from plugrad_backends.cupy.kernels import members
 
 CPU: Any = for_device("cpu")
 
@@ -136,3 +138,32 @@ def test_dtypes_are_the_devices(backend: Any) -> None:
     for dt in CuPyBackend.dtypes:
         assert dtypes.of(backend.empty((2,), dt).dtype) is dt
     assert dtypes.bfloat16 in CuPyBackend.dtypes or not pytest.importorskip("ml_dtypes")
+
+
+def test_kernels_write_into_memory_of_cupy(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a launch but the driver: new arrays are dense, of CuPy's allocator, and the kernel is told where they are."""
+    told: list[tuple[Any, ...]] = []
+
+    class Recording:
+        load = staticmethod(lambda source: source)
+        function = staticmethod(lambda module, symbol: symbol)
+
+        def launch(self, function: Any, grid: Any, block: Any, extra: int) -> None:
+            where = (ctypes.c_void_p * 5).from_address(extra)[1]
+            told.append((function, tuple((ctypes.c_uint64 * 4).from_address(where))))
+
+    device = members.Device(cupy)
+    monkeypatch.setattr(device, "_number", lambda: 0)
+    monkeypatch.setattr(members, "CudaDriver", Recording)
+    own: Any = members.All(device, backend)
+    for shape in [(3, 4), (), (5,)]:
+        x = cupy.ndarray(shape, np.float32)
+        y = own.add(x, x)
+        assert type(y) is cupy.ndarray and y.flags.c_contiguous and (y.shape, y.dtype) == (shape, x.dtype)
+        symbol, (result, first, second, n) = told[-1]
+        assert (
+            symbol.startswith("add_")
+            and (result, first, second) == (y.data.ptr, x.data.ptr, x.data.ptr)
+            and n == x.size
+        )
+    assert own.exp(cupy.ndarray((0, 3), np.float16)).shape == (0, 3) and len(told) == 3

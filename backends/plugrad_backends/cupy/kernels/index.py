@@ -6,9 +6,9 @@ An index that is out of range reads some other element of the array, and adds no
 from __future__ import annotations
 
 from .launch import Grid, Kernels
-from .source import ATOMICS, SIZES
+from .source import SIZES
 
-__all__ = ["add_atomic", "add_owned", "add_sorted", "flat", "gather", "places", "take", "transpose"]
+__all__ = ["add_owned", "add_sorted", "can_own", "flat", "gather", "places", "take", "transpose"]
 
 THREADS, MOST_BLOCKS = 256, 1 << 16
 
@@ -61,16 +61,6 @@ def add_sorted(
     kernels(f"scatter_{dtype}", "segments")(
         *flat(outer * m * inner), x, sorted_, order, y, outer, n, m, inner, skip
     )
-
-
-def add_atomic(
-    kernels: Kernels, dtype: str, x: int, indices: int, y: int, outer: int, n: int, m: int, inner: int,
-    skip: int = -1,
-) -> None:  # fmt: skip
-    """As `add_owned`, in no fixed order: the fastest, for the dtypes in `ATOMICS`."""
-    if dtype not in ATOMICS:
-        raise TypeError(f"CUDA has no atomic addition of {dtype}: use add_owned or add_sorted")
-    kernels(f"scatter_{dtype}", "atomic")(*flat(outer * m * inner), x, indices, y, outer, n, m, inner, skip)
 
 
 def can_own(dtype: str, n: int, m: int) -> bool:

@@ -54,7 +54,7 @@ class Device:
     """What kernels need beside arrays: those of each GPU, cuBLAS, and new arrays."""
 
     def __init__(self, xp: Any) -> None:
-        self.empty: Callable[..., Any] = xp.empty
+        self.empty: Callable[..., Any] = xp.ndarray  # `empty`, without a function of Python's around it
         self.array_type: Any = xp.ndarray
         self._sort: Callable[..., Any] = xp.argsort
         self._number: Callable[[], int] = xp.cuda.runtime.getDevice

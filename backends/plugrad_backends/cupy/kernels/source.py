@@ -186,8 +186,6 @@ def _reductions() -> Iterator[Source]:
     yield reduction("all", "bool", "int", "bool", COMBINE="a & b", NEUTRAL="1")
 
 
-#: The dtypes that have an atomic addition, and how it is made.
-ATOMICS = {"float16": 2, "bfloat16": 2, "int64": 3, "float32": 1, "float64": 1, "int32": 1}
 #: What is copied at once, by its bytes.
 COPIED = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "word_t", 16: "wide_t"}
 
@@ -196,8 +194,7 @@ def _indexing() -> Iterator[Source]:
     for bytes_, word in COPIED.items():
         yield Source(f"index_{bytes_}", ("index.cu",), W=word)
     for dtype in NUMBERS:
-        files = ("scatter.cu", "scatter_atomic.cu") if dtype in ATOMICS else ("scatter.cu",)
-        yield Source(f"scatter_{dtype}", files, T=C_TYPES[dtype], ATOMIC=ATOMICS.get(dtype, 0))
+        yield Source(f"scatter_{dtype}", ("scatter.cu",), T=C_TYPES[dtype])
 
 
 def _others() -> Iterator[Source]:
