@@ -108,11 +108,7 @@ class CPU:
             *self._stores(rows, vectors, "n0"),
             "} else {",
         ]
-        for r in range(rows):
-            u = ", ".join(f"s{r}_{j}" for j in range(vectors))
-            tile.append(
-                f"    if (m0 + {r} < M) {{ V u[] = {{{u}}}; {self._lanes(r, '(const T *)u', 'n0', '0', 'N - n0')} }}"
-            )
+        tile.append("    " + self._lanes(rows, vectors, "n0", "0", "N - n0"))
         tile += ["}", "} while (k1 < K);"]
         return self._kernel("matmul_panels", tile)
 
@@ -163,20 +159,17 @@ class CPU:
     def _turned(self) -> list[str]:
         """A square of vectors, transposed by interleaving the first half with the second, log2(width) times."""
         w = self.width
-        names = [f"r{i}" for i in range(w)]
-        lines = [f"const V r{i} = {self._load(f'from + (q + {i})*s_q + p')};" for i in range(w)]
-        step = 1
-        while step < w:
-            turned = []
-            for i in range(w // 2):
-                a, b = names[i], names[i + w // 2]
-                for half in (0, 1):
-                    lanes = ", ".join(f"{x}.s{half * w // 2 + k:x}" for k in range(w // 2) for x in (a, b))
-                    turned.append(f"r{step}_{2 * i + half}")
-                    lines.append(f"const V {turned[-1]} = (V)({lanes});")
-            names, step = turned, step * 2
+        lines = [f"V r{i} = {self._load(f'from + (q + {i})*s_q + p')};" for i in range(w)]
+        lines.append(
+            f"for (int step = 1; step < {w}; step *= 2) {{"
+        )  # short to compile; all stays in registers
+        for i in range(w):
+            a, b, first = i // 2, (i + w) // 2, i % 2 * w // 2
+            lanes = ", ".join(f"r{j}.s{first + k:x}" for k in range(w // 2) for j in (a, b))
+            lines.append(f"    const V t{i} = (V)({lanes});")
+        lines += ["    " + " ".join(f"r{i} = t{i};" for i in range(w)), "}"]
         return lines + [
-            self.dialect.store(f"to + (p + {i})*d_row + j", name, self.dtype) for i, name in enumerate(names)
+            self.dialect.store(f"to + (p + {i})*d_row + j", f"r{i}", self.dtype) for i in range(w)
         ]
 
     def outer(self, rows: int, vectors: int) -> tuple[str, list[Any]]:
@@ -195,10 +188,7 @@ class CPU:
             "    if (n2 == n1) {",
             *self._stores(rows, 1, "n2"),
             "    } else {",
-            *(
-                f"        if (m0 + {r} < M) {{ V u = s{r}_0; {self._lanes(r, '(const T *)&u', 'n2', 'n1 - n2', str(w))} }}"
-                for r in range(rows if w > 1 else 0)
-            ),
+            "        " + (self._lanes(rows, 1, "n2", "n1 - n2", str(w)) if w > 1 else ""),
             "    }",
             "    } while (k1 < K);",
             "}",
@@ -227,10 +217,12 @@ class CPU:
             lines.append(f"    if (m0 + {r} < M) {{ if (k0) {{ {adds} }} {stores} }}")
         return lines
 
-    def _lanes(self, r: int, vectors: str, n: str, first: str, last: str) -> str:
-        """Stores of the elements of vectors of row r one by one, from `first` to `last`, columns counted from `n`."""
+    def _lanes(self, rows: int, vectors: int, n: str, first: str, last: str) -> str:
+        """Stores of the elements of all vectors one by one, from `first` to `last` of a row, columns counted from `n`."""
+        sums = ", ".join(f"s{r}_{j}" for r in range(rows) for j in range(vectors))
         return (
-            f"const T *lane = {vectors}; __global T *to = c + (m0 + {r})*c_m + {n}; "
+            f"const V u[] = {{{sums}}}; const T *lane = (const T *)u; __global T *to = c + m0*c_m + {n}; "
+            f"for (long r = min((long){rows}, M - m0); r > 0; r--, lane += {vectors * self.width}, to += c_m) "
             f"for (long j = {first}; j < {last}; j++) to[j] = k0 ? to[j] + lane[j] : lane[j];"
         )
 
