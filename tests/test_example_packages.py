@@ -218,7 +218,7 @@ CAUSES = {
     "exits": "failed to load: SystemExit: exits: no licence found",
     "types": "TypeError: plugrad_backends returned a list with 'types' in it: return a list of BackendSpec",
     "signature": "plugin 'signature' (plugrad-hostile-signature 0.1.0) failed to load: PluginValidationError",
-    "future": "it offers device 'future' for plugin API 9.0, this plugrad has 0.1: upgrade plugrad",
+    "future": "it offers device 'future' for plugin API 9.0, this plugrad has 1.0: upgrade plugrad",
     "twin": "device 'twin' is offered by plugin 'twin_one' (plugrad-hostile-twin-one 0.1.0) and plugin 'twin_two'",
     "needy": "device 'needy' needs 'no_such_array_library', which is not installed",
     "slow": "importing 'plugrad_hostile_slow.backend' failed: ImportError: slow: the array library was not built",

@@ -36,7 +36,7 @@ def site(tmp_path, monkeypatch):
         ),
         (lambda: BackendSpec("x", "a:B", requires=("",)), ValueError, "requires holds '': give the name of"),
         (lambda: BackendSpec("x", "a:B", extra=1), TypeError, "BackendSpec.extra is 1"),
-        (lambda: BackendSpec("x", "a:B", api=1), TypeError, r"api is 1 \(int\): give two integers, \(0, 1\)"),
+        (lambda: BackendSpec("x", "a:B", api=1), TypeError, r"api is 1 \(int\): give two integers, \(1, 0\)"),
         (lambda: BackendSpec("x", "a:B", api=(0, True)), TypeError, "give two integers"),
         (lambda: BackendSpec("x", "a:B", api=()), ValueError, r"api is \(\): give \(major, minor\)"),
         (lambda: BackendSpec("x", "a:B", api=(0, -1)), ValueError, r"give \(major, minor\)"),
@@ -61,7 +61,7 @@ def test_a_wrong_spec_says_what_to_give(make, error, text):
 
 
 def test_specs_are_values():
-    assert BackendSpec("x", "a.b:C.d") == BackendSpec("x", "a.b:C.d", requires=(), api=(0, 1))
+    assert BackendSpec("x", "a.b:C.d") == BackendSpec("x", "a.b:C.d", requires=(), api=(1, 0))
     assert len({KernelSpec("l::o", "x", "a:b"), KernelSpec("l::o", "x", "a:b")}) == 1
     with pytest.raises(AttributeError):
         OpSpec("l::o", "a:b").name = "l::p"
@@ -281,8 +281,8 @@ def test_prints_at_import_are_harmless(site, capsys):
 @pytest.mark.parametrize(
     ("api", "text"),
     [
-        ((0, 2), "for plugin API 0.2, this plugrad has 0.1: upgrade plugrad"),
-        ((1, 0), "for plugin API 1.0, this plugrad has 0.1: upgrade plugrad"),
+        ((1, 1), "for plugin API 1.1, this plugrad has 1.0: upgrade plugrad"),
+        ((2, 0), "for plugin API 2.0, this plugrad has 1.0: upgrade plugrad"),
     ],
 )
 def test_a_later_api_is_incompatible(site, api, text):
@@ -296,12 +296,12 @@ def test_a_later_api_is_incompatible(site, api, text):
 
 
 def test_an_earlier_api_is_incompatible_only_by_its_major(site, monkeypatch):
-    monkeypatch.setattr("plugrad.plugins.loader.API", (1, 0))
+    monkeypatch.setattr("plugrad.plugins.loader.API", (2, 0))
     site.stranger("acme", plugin(BANANA))
     registry = Registry(own=list, others=lambda: site._found(False))
-    with pytest.warns(PluginWarning, match="for plugin API 0.1, this plugrad has 1.0: upgrade the plugin"):
+    with pytest.warns(PluginWarning, match="for plugin API 1.0, this plugrad has 2.0: upgrade the plugin"):
         registry.records()
-    monkeypatch.setattr("plugrad.plugins.loader.API", (0, 7))
+    monkeypatch.setattr("plugrad.plugins.loader.API", (1, 7))
     assert site.registry().find_backend("banana").device_type == "banana"
 
 
@@ -477,7 +477,7 @@ def test_register_by_hand(site):
     ("specs", "text"),
     [
         (None, "plugin 'mine' (registered by hand) failed to load: TypeError: plugrad_backends returned"),
-        ([BackendSpec("x", "a:B", api=(0, 9))], "is incompatible: it offers device 'x' for plugin API 0.9"),
+        ([BackendSpec("x", "a:B", api=(1, 9))], "is incompatible: it offers device 'x' for plugin API 1.9"),
         ([BackendSpec("cpu", "a:B")], "cannot be registered: device 'cpu' is reserved for plugrad itself"),
         ([BackendSpec("kiwi", "c:D")], "plugin 'mine' (registered by hand) offers device 'kiwi' already"),
     ],

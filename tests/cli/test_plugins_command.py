@@ -36,7 +36,7 @@ def test_plugins_list_as_json(run, site):
     assert acme["offers"] == [
         {
             "kind": "backend", "what": "device 'banana'", "device_type": "banana", "target": "acme_backend:Banana",
-            "requires": [], "extra": None, "api": [0, 1], "array_types": ["acme_arrays:Array"], "names": False,
+            "requires": [], "extra": None, "api": [1, 0], "array_types": ["acme_arrays:Array"], "names": False,
         }
     ]  # fmt: skip
     assert (acme["distribution"], acme["version"], acme["state"]) == ("acme-plugrad", "1.0", "loaded")

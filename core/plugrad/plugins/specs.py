@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-API = (0, 1)
+API = (1, 0)
 """The plugin contract of this plugrad, (major, minor)."""
 
 RESERVED_DEVICES = frozenset({"cpu", "cuda", "opencl"})
@@ -41,7 +41,7 @@ class BackendSpec:
     target: str
     requires: tuple[str, ...] = ()
     extra: str | None = None
-    api: tuple[int, int] = (0, 1)
+    api: tuple[int, int] = (1, 0)
     array_types: tuple[str, ...] = ()
     names: bool = False
 
@@ -68,7 +68,7 @@ class OpSpec:
 
     name: str
     target: str
-    api: tuple[int, int] = (0, 1)
+    api: tuple[int, int] = (1, 0)
 
     def __post_init__(self) -> None:
         _check_text(self, "name", *_OP)
@@ -93,7 +93,7 @@ class KernelSpec:
     op: str
     device_type: str
     target: str
-    api: tuple[int, int] = (0, 1)
+    api: tuple[int, int] = (1, 0)
 
     def __post_init__(self) -> None:
         _check_text(self, "op", *_ANY_OP)
@@ -120,7 +120,7 @@ class CommandSpec:
     name: str
     target: str
     help: str
-    api: tuple[int, int] = (0, 1)
+    api: tuple[int, int] = (1, 0)
 
     def __post_init__(self) -> None:
         _check_text(self, "name", *_COMMAND)
@@ -143,7 +143,7 @@ class CheckSpec:
 
     name: str
     target: str
-    api: tuple[int, int] = (0, 1)
+    api: tuple[int, int] = (1, 0)
 
     def __post_init__(self) -> None:
         _check_text(self, "name", *_CHECK)
