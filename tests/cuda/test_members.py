@@ -238,7 +238,7 @@ def test_sums_of_one_layer_normalization_are_not_those_of_another(own: Any) -> N
     np.testing.assert_allclose(
         to_numpy(own.layer_norm_affine_vjp_bias(third, raw(weight))), other.sum(0), rtol=1e-4
     )
-    assert own._last_norm is None
+    assert own._for_weight is None and own._for_bias is None, "nothing outlives its use"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])

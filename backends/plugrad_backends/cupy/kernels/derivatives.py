@@ -26,8 +26,10 @@ class Derivatives:
     """Those of softmax, log-softmax and layer normalization."""
 
     device: Any
-    #: Of the last `g` and `x` of a layer normalization, weakly: what its weight and bias need of `x`'s derivative.
-    _last_norm: tuple[Any, ...] | None = None
+    #: What the derivatives of one layer normalization, which follow each other, leave for the next one: by `x` for the weight
+    #: (g, x, axis, eps, mean and scale of each row), and that for the bias (g, its derivative). Arrays are referred to weakly.
+    _for_weight: tuple[Any, ...] | None = None
+    _for_bias: tuple[Any, ...] | None = None
 
     def _formula(self, op: str, of: str) -> Callable[..., Any]:
         """The formula of core."""
@@ -100,16 +102,20 @@ class Derivatives:
         """That of `layer_norm`, of `g` times the weight."""
         if not self._affine(g, x, weight, axis) or weight.dtype != x.dtype:
             return self._formula("layer_norm_affine", "x")(g, x, weight, axis, eps)
-        return self._normalized_vjp(g, x, weight, eps, len(axis))[0]
+        dx, stats = self._normalized_vjp(g, x, weight, eps, len(axis))
+        self._for_weight, self._for_bias = (ref(g), ref(x), axis, eps, stats), None
+        return dx
 
     def layer_norm_affine_vjp_weight(self: Any, g: Any, x: Any, weight: Any, axis: Axes, eps: float) -> Any:
         """The products of `g` and what the weight was multiplied by, summed over the rows; of the weight only shape is known."""
         if not self._affine(g, x, weight, axis):
             return self._formula("layer_norm_affine", "weight")(g, x, weight, axis, eps)
-        kept = self._last_norm
-        if kept is None or kept[0]() is not g or kept[1]() is not x:
-            kept = self._normalized_vjp(g, x, None, eps, len(axis))[1]
-        name, n, stats = _common(g, x), len(kept[2]), kept[2]
+        kept, self._for_weight = self._for_weight, None
+        if kept is not None and kept[0]() is g and kept[1]() is x and kept[2:4] == (axis, eps):
+            stats = kept[4]
+        else:
+            stats = self._normalized_vjp(g, x, None, eps, len(axis))[1]
+        name, n = _common(g, x), len(stats)
         cols = x.size // n
         dweight, dbias = self.device.empty(weight.shape, x.dtype), self.device.empty(weight.shape, x.dtype)
         partial = self.device.empty((2, rows.parts(n), cols), stats.dtype)
@@ -118,14 +124,14 @@ class Derivatives:
             self.device.kernels(), name, g_.data.ptr, x_.data.ptr, stats.data.ptr, partial.data.ptr, dweight.data.ptr,
             dbias.data.ptr, n, cols,
         )  # fmt: skip
-        self._last_norm = (kept[0], None, None, dbias)
+        self._for_bias = ref(g), dbias
         return dweight
 
     def layer_norm_affine_vjp_bias(self: Any, g: Any, bias: Any) -> Any:
         """The sums of `g` over the rows."""
-        kept, self._last_norm = self._last_norm, None
-        if kept is not None and kept[3] is not None and kept[0]() is g and kept[3].shape == bias.shape:
-            return kept[3]
+        kept, self._for_bias = self._for_bias, None
+        if kept is not None and kept[0]() is g and kept[1].shape == bias.shape:
+            return kept[1]
         y = self.sum(g, tuple(range(g.ndim - len(bias.shape))), False)
         return y if y.shape == bias.shape else self._formula("layer_norm_affine", "bias")(g, bias)
 
@@ -137,7 +143,7 @@ class Derivatives:
         return axis == tuple(range(first, x.ndim)) and weight.shape == x.shape[first:]
 
     def _normalized_vjp(self: Any, g: Any, x: Any, weight: Any, eps: float, axes: int) -> Any:
-        """The derivative by `x`, and what is kept for the parameters."""
+        """The derivative by `x`, and mean and scale of each row."""
         name, cols = _common(g, x), math.prod(x.shape[x.ndim - axes :])
         n = x.size // cols
         g_, x_ = self.dense(g), self.dense(x)
@@ -156,8 +162,7 @@ class Derivatives:
             cols,
             stats.data.ptr,
         )
-        self._last_norm = kept = ref(g), ref(x), stats, None
-        return dx, kept
+        return dx, stats
 
 
 def _common(*arrays: Any) -> Any:
