@@ -183,3 +183,27 @@ class TestSecondGPU(Conformance):
     """The whole kit on a GPU that is not the current one."""
 
     device, plugins = "cuda:1", ("tests.cuda.double_plugin:SeveralPlugin",)
+
+
+def test_kernels_that_are_made_compute_on_their_gpu(gpus: int) -> None:
+    """One call, and many together, while another GPU is current."""
+    from plugrad.backend import for_device
+
+    backend: Any = for_device("cuda", 2)
+    current: list[int] = []
+
+    class Kernel:
+        def __call__(self, x: Any) -> Any:
+            current.append(double.STATE.current)
+            return x
+
+        def many(self, calls: Any, rest: Any) -> bool:
+            current.append(double.STATE.current)
+            return True
+
+    x = torch.ones(2, device="cuda:2")._raw
+    made = backend._made_on(2, lambda *asked: Kernel())("name")
+    assert made(x) is x and made.many([((x,), (x,))], ()) is True
+    assert current == [2, 2] and double.STATE.current == 0
+    plain = backend._made_on(2, lambda *asked: lambda x: x)("name")
+    assert not hasattr(plain, "many") and backend._made_on(2, lambda *asked: None)() is None
