@@ -122,3 +122,33 @@ def test_a_step_of_many_parameters_is_one_launch(
     assert len(launched) == 2 and all(symbol.endswith("_many") for symbol in launched), launched
     for one, other in zip(found["cpu"], found[kernels_device], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_steps_of_parameters_that_share_memory_do_not_wait_for_each_other(
+    kernels_device: str, momentum: float
+) -> None:
+    """Each sees what the one before wrote, in parameters and in gradients."""
+    found = {}
+    for where in ("cpu", kernels_device):
+        memory, lone = plugrad.ones(12).to(where), plugrad.ones(3).to(where).requires_grad_()
+        parts = [memory[:8], memory[4:], memory.reshape(3, 4)]
+        ps = [part.detach().requires_grad_() for part in parts] + [lone]
+        steps = plugrad.optim.SGD(ps, lr=0.1, momentum=momentum)
+        for _ in range(3):
+            for i, p in enumerate(ps):
+                p.grad = p.detach() * 0 + i + 1
+            lone.grad = memory[:3].detach()
+            steps.step()
+        found[where] = [p.detach().cpu().numpy() for p in (memory, *ps)]
+    for one, other in zip(found["cpu"], found[kernels_device], strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5)
+
+
+def test_a_learning_rate_may_be_an_array(kernels_device: str) -> None:
+    ps = [plugrad.ones(3).to(kernels_device).requires_grad_() for _ in range(2)]
+    for p in ps:
+        p.grad = plugrad.ones(3).to(kernels_device)
+    plugrad.optim.SGD(ps, lr=np.array(0.25)).step()  # type: ignore[arg-type]
+    for p in ps:
+        np.testing.assert_array_equal(p.detach().cpu().numpy(), np.full(3, 0.75, np.float32))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import dtypes, fusion, levels, quiet, storage
 from ..backend import UNWRITABLE
 from ..graph import Variable
@@ -38,6 +40,15 @@ def one_kernel(function: Callable[..., Any], inputs: int, arguments: Arguments) 
 class Waiting(dict[Any, Any]):
     """Steps that can be made together, by kernel, dtypes and numbers: each its operands, and the arrays to write into."""
 
+    def __init__(self) -> None:
+        #: What the memory of their tensors is known by, where they may share it.
+        self.storages: set[Any] = set()
+
+    def make_before(self, tensors: list[Any]) -> None:
+        """Make them if one of `tensors`, whose step comes next, shares memory with theirs: as if they had not waited."""
+        if not self.storages.isdisjoint(_storages(tensors)):
+            self.make()
+
     def make(self) -> None:
         """Make them."""
         for (kernel, _, *numbers), calls in self.items():
@@ -45,6 +56,7 @@ class Waiting(dict[Any, Any]):
                 for operands, places in calls:
                     quiet.run_anyway(kernel, *operands, *numbers, out=places)
         self.clear()
+        self.storages.clear()
 
 
 def run(
@@ -60,6 +72,8 @@ def run(
     kernels, arguments = form
     kernel = kernels[type(p._raw)]
     known = [p, grad, *(value for value in state.values() if isinstance(value, Variable))]
+    if waiting:
+        waiting.make_before(known)
     if kernel is None or not _alike(known) or not all(_is_number(v) for v in group.values()):
         return False
     given = arguments(update.__self__, p, state, group)
@@ -73,6 +87,7 @@ def run(
     operands = (p._raw, grad._raw, *places[1:])
     if hasattr(kernel, "many") and type(p._raw) not in UNWRITABLE:
         waiting.setdefault((kernel, p._raw.dtype, *numbers), []).append((operands, places))
+        waiting.storages.update(_storages([grad, *written]))
         return True
     results = quiet.run_anyway(kernel, *operands, *numbers, out=places)
     for tensor, raw in zip(written, results, strict=True):
@@ -85,7 +100,7 @@ def run(
 def _alike(tensors: list[Any]) -> bool:
     """Whether arrays are of one type, shape and real dtype, and of memory of their own."""
     raw = tensors[0]._raw
-    storages = [id(t._storage) for t in tensors if hasattr(t, "_storage")]
+    storages = _storages(tensors)
     return (
         raw.dtype in dtypes.REAL
         and all(
@@ -96,6 +111,10 @@ def _alike(tensors: list[Any]) -> bool:
     )
 
 
+def _storages(tensors: list[Any]) -> list[Any]:
+    return [t._storage for t in tensors if hasattr(t, "_storage")]
+
+
 def _is_number(option: Any) -> bool:
-    """Whether an option can be told to a kernel: no tensor, such as a learning rate that is one."""
-    return not isinstance(option, Variable)
+    """Whether an option can be told to a kernel: no tensor or array, such as a learning rate that is one."""
+    return not isinstance(option, (Variable, np.ndarray))
