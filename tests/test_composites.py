@@ -167,3 +167,11 @@ def test_a_dtype_that_one_of_the_devices_lacks() -> None:
     ):
         z.to("minimal")
     assert torch.ones(2, device="minimal").to("cpu", torch.complex64).dtype is torch.complex64
+
+
+@pytest.mark.parametrize("device", ["cpu", "minimal"])
+def test_a_weight_of_0_does_not_hide_a_loss_that_is_not_finite(device: str) -> None:
+    logs = torch.tensor([[0.0, -np.inf], [0.0, np.nan], [0.0, 1.0], [0.0, np.nan]], device=device)
+    target, weight = torch.tensor([1, 1, 1, -100], device=device), torch.tensor([1.0, 0.0], device=device)
+    losses = torch.nn.functional.nll_loss(logs, target, weight, reduction="none")
+    np.testing.assert_array_equal(losses.tolist(), [np.nan, np.nan, 0.0, 0.0])

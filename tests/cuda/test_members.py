@@ -226,6 +226,13 @@ def test_cross_entropy(own: Any, shape: Any, reduction: str, dtype: str) -> None
         own.cross_entropy(raw(x), raw(np.full(target.shape, 5)), None, reduction, -100)
 
 
+def test_a_weight_of_0_does_not_hide_a_loss_that_is_not_finite(own: Any) -> None:
+    logits = np.array([[0, -np.inf, 1], [0, np.nan, 1], [1, 2, 3]], np.float32)
+    given = np.array([1, 1, 1]), np.array([1, 0, 1], np.float32)
+    found = own.cross_entropy(raw(logits), *map(raw, given), "none", -100)
+    np.testing.assert_array_equal(to_numpy(found), [np.nan, np.nan, 0])
+
+
 def test_sums_of_one_layer_normalization_are_not_those_of_another(own: Any) -> None:
     """What the derivative by `x` leaves behind belongs to its own arrays, and is let go of."""
     weight = numbers((5,), "float32", 2)

@@ -50,7 +50,8 @@ class LossComposites:
             target, weight, ignore_index, tuple(x.shape), dtypes.of(x.dtype)
         )
         found = self.reshape(self.take(self.reshape(x, (math.prod(x.shape),)), places, 0), shape)
-        losses = self.where(weights == 0, 0.0, -found * weights)
+        ignored = self.astype(target, dtypes.int64) == ignore_index
+        losses = self.where(ignored, 0.0, -found * weights)
         if reduction == "none":
             return losses
         return self.sum_all(losses) / self.sum_all(weights) if reduction == "mean" else self.sum_all(losses)

@@ -17,7 +17,7 @@ KERNEL(forward)(const T* x, const index_t* targets, const T* weight, C* losses, 
         Row row(x + ROW * cols, cols);
         const C most = largest(row, cols), shift = log_(sum_of_exp(row, most, cols));
         w = weight ? (C)load(weight[target]) : (C)1;
-        loss = w == 0 ? (C)0 : -w * (load(x[ROW * cols + target]) - most - shift);
+        loss = -w * (load(x[ROW * cols + target]) - most - shift);
     } else if (target != ignore) {
         loss = w = (C)NOT_A_NUMBER;
     }
