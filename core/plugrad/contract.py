@@ -470,8 +470,9 @@ class Backend:
         of dtypes, a function that looks at values), it calls `function`, which computes op by op, and obeys `out` itself.
 
         The kernel may have a method `many(calls, rest)`, which makes several calls in few launches: `calls` are tuples
-        (arrays, arrays to write the results into), all arrays of a call of one shape, and `rest` is what all calls have behind
-        the arrays. It returns False, and does nothing, where it cannot. The steps of optimizers ask for it.
+        (arrays, arrays to write the results into), all arrays of a call of one shape, none of them written by another call;
+        `rest` is what all calls have behind the arrays. It returns False, and does nothing, where it cannot. The steps of
+        optimizers ask for it.
 
         Asked once for each function, at its first use. What raises here counts as None.
         """
