@@ -152,3 +152,26 @@ def test_a_learning_rate_may_be_an_array(kernels_device: str) -> None:
     plugrad.optim.SGD(ps, lr=np.array(0.25)).step()  # type: ignore[arg-type]
     for p in ps:
         np.testing.assert_array_equal(p.detach().cpu().numpy(), np.full(3, 0.75, np.float32))
+
+
+def test_a_step_that_fails_while_others_wait_for_it_is_made_once() -> None:
+    from plugrad.optim.fused_updates import Waiting
+
+    made: list[str] = []
+
+    class Kernel:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __call__(self, *args: Any, out: Any) -> None:
+            made.append(self.name)
+            if self.name == "fails":
+                raise MemoryError
+
+    waiting = Waiting()
+    for name in ("first", "fails", "last"):
+        waiting[Kernel(name), "float32", 0.1] = [((), ())]
+    with pytest.raises(MemoryError):
+        waiting.make()
+    waiting.make()  # as `step` does at the end
+    assert made == ["first", "fails", "last"]

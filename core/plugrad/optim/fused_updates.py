@@ -51,11 +51,11 @@ class Waiting(dict[Any, Any]):
 
     def make(self) -> None:
         """Make them."""
-        for (kernel, _, *numbers), calls in self.items():
+        for alike in list(self):
+            (kernel, _, *numbers), calls = alike, self.pop(alike)  # so that none is made twice if one raises
             if len(calls) < 2 or not quiet.run_anyway(kernel.many, calls, numbers):
                 for operands, places in calls:
                     quiet.run_anyway(kernel, *operands, *numbers, out=places)
-        self.clear()
         self.storages.clear()
 
 
