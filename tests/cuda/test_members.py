@@ -60,7 +60,7 @@ class Others:
 def own(driver: HostDriver) -> Any:
     kernels, blas = Kernels(driver), FakeCublas()
     device = SimpleNamespace(
-        kernels=lambda: kernels, blas=lambda: blas, empty=empty, array_type=cupy.ndarray,
+        kernels=lambda: kernels, blas=lambda: blas, cudnn=lambda: None, empty=empty, array_type=cupy.ndarray,
         argsort=lambda x: on_host(np.argsort(to_numpy(x), kind="stable")), truth=lambda x: bool(to_numpy(x)),
     )  # fmt: skip
     return members.All(device, Others())

@@ -1,6 +1,7 @@
 """Convolutions and pools of images of two dimensions, named like the ops; others' are left to whoever has them.
 
-A convolution is a product of matrices with the columns of the images, some images at a time.
+A convolution is cuDNN's where that is installed and takes it, in 1 to 3 dimensions; else a product of matrices with the
+columns of the images, some images at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import windows
+from . import cudnn, windows
 from .source import FLOATS
 from .windows import Windows
 
@@ -40,6 +41,7 @@ class Images:
     others: Any
     dense: Any
     matmul: Any
+    copy: Any
     sum: Any
 
     # --- pools -----------------------------------------------------------------------------------------------------------
@@ -125,6 +127,24 @@ class Images:
 
     # --- convolutions ------------------------------------------------------------------------------------------------------
 
+    def _by_cudnn(
+        self, op: str, a: Any, b: Any, image: Ints, weight: Ints, result: Ints | None, *where: Any
+    ) -> Any:
+        """What cuDNN computes of two operands; None where it is not there, or does not take them."""
+        found = self.device.cudnn()
+        if found is None or a.dtype != b.dtype:
+            return None
+        shapes = image, weight, result
+        asked = cudnn.asked(op, a.dtype.name, *shapes, *where)
+        plan = None if asked is None else found.plan(asked)
+        if plan is None:
+            return None
+        a, b = (self.dense(x) for x in (a, b))
+        a, b = (self.copy(x) if x.data.ptr % cudnn.ALIGNMENT else x for x in (a, b))
+        y = self.device.empty(plan.asked.made, a.dtype)
+        found.run(plan, a.data.ptr, b.data.ptr, y.data.ptr)
+        return y
+
     def _columns(self, x: Any, k: Windows) -> Any:
         """(N, channels · kh · kw, oh · ow) of dense images; the images themselves where that is the same."""
         n, c = x.shape[:2]
@@ -148,6 +168,10 @@ class Images:
         self, x: Any, weight: Any, stride: Ints, padding: Pads, dilation: Ints, groups: int
     ) -> Any:
         """Images and kernels correlated."""
+        where = stride, padding, dilation, groups
+        y = self._by_cudnn("convolution", x, weight, x.shape, weight.shape, None, *where)
+        if y is not None:
+            return y
         o, c = weight.shape[:2]
         kernel = weight.shape[2:]
         if not self._plain(x, kernel) or x.shape[1] != c * groups or not (x.size and weight.size):
@@ -170,6 +194,10 @@ class Images:
     ) -> Any:
         """The images of a size whose elements are summed from those of `x` that they went into."""
         o, c = weight.shape[:2]
+        where, image = (stride, padding, dilation, groups), (len(x), c * groups, *size)
+        made = self._by_cudnn("convolution_transposed", x, weight, image, weight.shape, x.shape, *where)
+        if made is not None:
+            return made
         kernel = weight.shape[2:]
         if not self._plain(x, kernel) or x.shape[1] != o or not (x.size and weight.size and math.prod(size)):
             return self.others.convolution_transposed(x, weight, size, stride, padding, dilation, groups)
@@ -194,6 +222,10 @@ class Images:
     ) -> Any:
         """The kernels of a size whose elements are summed from the products of images and results."""
         o, c = z.shape[1], x.shape[1]
+        where, weight = (stride, padding, dilation, groups), (o, c // groups, *size)
+        made = self._by_cudnn("convolution_weight", x, z, x.shape, weight, z.shape, *where)
+        if made is not None:
+            return made
         if not self._plain(x, tuple(size)) or len(x) != len(z) or not (x.size and z.size):
             return self.others.convolution_weight(x, z, size, stride, padding, dilation, groups)
         x, z, k = self.dense(x), self.dense(z), _windows(x.shape[2:], tuple(size), stride, padding, dilation)

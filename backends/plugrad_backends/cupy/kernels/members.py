@@ -22,7 +22,7 @@ from plugrad.op import OPS
 from ...expressions import Functions as f
 from ...expressions.statements import function_of
 from .. import sync
-from . import gemm, rows
+from . import cudnn, gemm, rows
 from . import index as indexing
 from . import reduce as reductions
 from .derivatives import Derivatives
@@ -60,6 +60,7 @@ class Device:
         self._number: Callable[[], int] = xp.cuda.runtime.getDevice
         self._kernels: dict[int, Kernels] = {}
         self._blas: dict[int, Any] = {}
+        self._cudnn: dict[int, cudnn.Cudnn | None] = {}
 
     def kernels(self) -> Kernels:
         """Those of the current GPU."""
@@ -81,6 +82,15 @@ class Device:
         number = self._number()
         found = self._blas.get(number)
         return found if found is not None else self._blas.setdefault(number, gemm.Cublas())
+
+    def cudnn(self) -> cudnn.Cudnn | None:
+        """cuDNN on the current GPU; None where it is not installed, or switched off."""
+        if cudnn.switched_off():
+            return None
+        number = self._number()
+        if number not in self._cudnn:
+            self._cudnn[number] = cudnn.find()
+        return self._cudnn[number]
 
 
 class Members:
