@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import os
 import platform
 import statistics
 import subprocess
@@ -306,16 +308,64 @@ def big_mlp(b: Bench) -> None:
             )
 
 
+def convolution(b: Bench) -> None:
+    """A 3×3 convolution of 32×256×56×56, forward and backward, by plugrad's own kernels and by cuDNN."""
+    n, c, size = b.size(32, 2), b.size(256, 4), b.size(56, 6)
+
+    def run(lib: Any, x: Any, w: Any, g: Any) -> None:
+        lib.nn.functional.conv2d(x, w, padding=1).backward(g)
+        x.grad = w.grad = None
+
+    for name, dtype, tf32 in (
+        ("bfloat16", "bfloat16", False),
+        ("TF32", "float32", True),
+        ("float32", "float32", False),
+    ):
+        kind = "float32" if b.dry else dtype  # NumPy has no bfloat16
+        shapes = (n, c, size, size), (c, c, 3, 3), (n, c, size, size)
+        x, w, g = (plugrad.rand(*s, device=b.device).to(getattr(plugrad, kind)) for s in shapes)
+        theirs = [b.theirs(t) for t in (x, w, g)] if pytorch else []
+        for t in (x, w, *theirs[:2]):
+            t.requires_grad_()
+        for by, switch in (("own path", "0"), ("cuDNN", "1")):
+            line = f"conv2d 3×3 of {n}×{c}×{size}×{size}, {name}, {by}"
+            with attempt(b, line), allowing_tf32(tf32), environment("PLUGRAD_CUDNN", switch):
+                refused = _refused()
+                run(plugrad, x, w, g)  # which makes the plans
+                remark = "" if by != "cuDNN" else f"plans that cuDNN refused: {_refused() - refused} of 3"
+                if by == "cuDNN" and importlib.util.find_spec("cudnn") is None:
+                    remark = "not installed: the own path again"
+                b.row(
+                    line, lambda a=(x, w, g): run(plugrad, *a), lambda a=theirs: run(pytorch, *a), promise=remark, number=5
+                )  # type: ignore[misc]  # fmt: skip
+
+
+def _refused() -> int:
+    """How often cuDNN had no plan so far."""
+    cudnn = sys.modules.get("plugrad_backends.cupy.kernels.cudnn")
+    return len(cudnn.REFUSED) if cudnn else 0
+
+
+@contextlib.contextmanager
+def environment(name: str, value: str) -> Any:
+    """A variable of the environment, for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
 @contextlib.contextmanager
 def allowing_tf32(allowed: bool) -> Any:
-    """Products of float32 in TF32, in both libraries."""
-    import os
-
-    os.environ["PLUGRAD_TF32"] = str(int(allowed))
+    """Products and convolutions of float32 in TF32, in both libraries."""
     if pytorch:
-        pytorch.backends.cuda.matmul.allow_tf32 = allowed
-    yield
-    del os.environ["PLUGRAD_TF32"]
+        pytorch.backends.cuda.matmul.allow_tf32 = pytorch.backends.cudnn.allow_tf32 = allowed
+    with environment("PLUGRAD_TF32", str(int(allowed))):
+        yield
 
 
 def conformance(b: Bench) -> None:
@@ -409,6 +459,7 @@ LINES = (
     chain,
     rows,
     big_mlp,
+    convolution,
     optimizers,
     no_hidden_synchronization,
     out_of_memory,

@@ -173,6 +173,7 @@ def test_what_cudnn_refuses_is_computed_by_our_own_kernels_and_not_asked_again(
         "convolution_weight", "float32", (2, 3, 5, 5), (4, 3, 3, 3), None, (2, 2), ((0, 0),) * 2, (1, 1), 1
     )
     assert asked is not None and fake.cudnn.look_up(asked) == "no" and len(fake.library.graphs) == 3
+    assert cudnn.REFUSED[-1] == (asked, "no")
 
 
 def test_trouble_in_planning_is_told_once(fake: Fake, kernels_device: str) -> None:

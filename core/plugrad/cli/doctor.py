@@ -27,6 +27,7 @@ VARIABLES = {
     "PLUGRAD_CONFORMANCE": "the tier of the conformance kit",
     "PLUGRAD_CUDA_KERNELS": "if it is 'cupy', CuPy computes what plugrad has kernels of its own for",
     "PLUGRAD_TF32": "if it is 1, products of float32 on CUDA are rounded to TF32",
+    "PLUGRAD_CUDNN": "if it is 0, cuDNN is not used on CUDA",
     "PLUGRAD_OPENCL_DEVICE": "the device that 'opencl' stands for",
     "PLUGRAD_OPENCL_HIDE": "capabilities of OpenCL devices that are not used",
 }

@@ -16,13 +16,24 @@ import math
 import os
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from plugrad.errors import DeviceError
 
-__all__ = ["ALIGNMENT", "Convolution", "Cudnn", "Plan", "asked", "describe", "find", "switched_off"]
+__all__ = [
+    "ALIGNMENT",
+    "REFUSED",
+    "Convolution",
+    "Cudnn",
+    "Plan",
+    "asked",
+    "describe",
+    "find",
+    "switched_off",
+]
 
 Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -132,6 +143,10 @@ def _dense(shape: list[int]) -> list[int]:
     return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
 
 
+#: The latest convolutions for which cuDNN had no plan, and what it said: they are computed by plugrad's own kernels.
+REFUSED: deque[tuple[Convolution, str]] = deque(maxlen=GRAPHS)
+
+
 class Plan(NamedTuple):
     """A graph that can be executed, and the bytes it needs beside its operands."""
 
@@ -174,14 +189,16 @@ class Cudnn:
             graph.build_plans()
             return Plan(c, graph, graph.get_workspace_size())
         except library.cudnnGraphNotSupportedError as error:
-            return str(error)
+            refusal = str(error)
         except (RuntimeError, ValueError) as error:  # a description that it refuses, or trouble
+            refusal = str(error)
             warnings.warn(
                 f"cuDNN has no plan for {c}, which plugrad's own kernels compute from now on: {error}",
                 RuntimeWarning,
                 stacklevel=2,
             )
-            return str(error)
+        REFUSED.append((c, refusal))
+        return refusal
 
     def run(self, plan: Plan, a: int, b: int, y: int) -> None:
         """Execute a plan on the arrays at three addresses. Errors: DeviceError with what cuDNN says."""
