@@ -6,6 +6,8 @@ Where the real frontend can be imported, which needs no GPU, it is given the sam
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -391,3 +393,18 @@ def test_the_fake_has_the_names_and_signatures_of_the_real_one(real: Any) -> Non
         assert [p for p in known if p in names] == names, ours
     # addresses are taken as integers, the workspace's, too
     assert real._pybind_module.read_buffer_extent(4096) is None
+
+
+def test_the_real_cudnn_has_plans(real: Any) -> None:
+    """For GPUs that are described to it: of all convolutions here, except in bfloat16 where a GPU has none."""
+    command = [sys.executable, "-m", "tests.cuda.cudnn_without_gpu"]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    if ran.returncode == 77:
+        pytest.skip(ran.stdout.strip().splitlines()[-1])
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    planned = dict(re.findall(r"(?m)^(.+): planned (\S+), number \d+, \d+ bytes$", ran.stdout))
+    refused = re.findall(r"(?m)^(.+): refused", ran.stdout)
+    assert refused and all(line.startswith("sm_75 bfloat16") for line in refused)
+    assert len(planned) + len(refused) == 5 * 4 * 9 * 3
+    tf32 = "sm_90 float32 TF32 3×3 convolution"
+    assert planned[tf32] != planned[tf32.replace("TF32 ", "")]  # other plans where float32 may be rounded
