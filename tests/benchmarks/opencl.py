@@ -12,26 +12,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 ROUNDS = 15
+#: How long NumPy is called in a turn, in seconds: long beside the time in which a processor that slept wakes up.
+TURN = 10e-3
 #: Before each turn: the threads of a BLAS spin for up to 150 ms after a product, on a processor that the next one needs.
 PAUSE = 0.15
 ROWS: list[tuple[str, float, float, float, str]] = []
 
 
-def seconds(function: Callable[[], Any], number: int = 1) -> float:
-    """The time of one call, over `number` of them."""
+def seconds(function: Callable[[], Any], number: int = 1, finish: Callable[[], Any] = int) -> float:
+    """The time of one call, over `number` of them, and of `finish` after them."""
     start = time.perf_counter()
     for _ in range(number):
         function()
+    finish()
     return (time.perf_counter() - start) / number
 
 
-def rested(function: Callable[[], Any], number: int, pause: float) -> float:
-    """The time of one call, after a pause."""
-    time.sleep(pause)
-    return seconds(function, number)
+def rested(pause: float, *turn: Any) -> float:
+    """The time of one call, after a pause, from which processors need a while to wake: so the calls are made once before."""
+    if pause:
+        time.sleep(pause)
+        seconds(*turn)
+    return seconds(*turn)
 
 
 def versus(
@@ -39,13 +45,17 @@ def versus(
     ours: Callable[[], Any],
     numpys: Callable[[], Any],
     promise: str,
+    finish: Callable[[], Any],
     rounds: int = ROUNDS,
     pause: float = 0,
 ) -> None:
-    """A row of the table: ours, NumPy's, and the ratio of each round's pair, as medians."""
-    ours(), numpys()
-    number = max(1, int(2e-3 / max(seconds(numpys), 1e-7)))
-    pairs = [(rested(ours, number, pause), rested(numpys, number, pause)) for _ in range(rounds)]
+    """A row of the table: ours, NumPy's, and the ratio of each round's pair, as medians.
+
+    The calls of a turn are all asked for before the device is waited for, as programs do it.
+    """
+    ours(), finish(), numpys()
+    number = max(1, int(TURN / max(seconds(numpys), 1e-7)))
+    pairs = [(rested(pause, ours, number, finish), rested(pause, numpys, number)) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)
     a, b = (statistics.median(p[i] for p in pairs) * 1e6 for i in (0, 1))
     ROWS.append((name, a, b, ratio, promise))
@@ -70,12 +80,8 @@ def measure(which: str | None) -> None:
     backend = for_device("opencl", index)
     rng = np.random.default_rng(0)
 
-    def wait(function: Callable[..., Any], *args: Any) -> Callable[[], None]:
-        def run() -> None:
-            function(*args)
-            backend.synchronize()
-
-        return run
+    def row(*measured: Any, **options: Any) -> None:
+        versus(*measured, finish=backend.synchronize, **options)
 
     def numbers(*shape: int) -> tuple[np.ndarray, Any]:
         x = rng.standard_normal(shape, np.float32)
@@ -99,15 +105,15 @@ def measure(which: str | None) -> None:
     alone("its kernel alone", statistics.median(each) * 1e6, "")
 
     (a, A), (b, B) = numbers(2048, 2048), numbers(2048, 2048)
-    versus("add, 4M float32", wait(backend.add, A, B), lambda: a + b, "at most 1.0")
-    row, Row = b[0], backend.getitem(B, (0,))
-    versus("add a row", wait(backend.add, A, Row), lambda: a + row, "at most 1.0")
+    row("add, 4M float32", partial(backend.add, A, B), lambda: a + b, "at most 1.0")
+    line, Line = b[0], backend.getitem(B, (0,))
+    row("add a row", partial(backend.add, A, Line), lambda: a + line, "at most 1.0")
     column, Column = b[:, :1], backend.getitem(B, (slice(None), slice(0, 1)))
-    versus("add a column", wait(backend.add, A, Column), lambda: a + column, "at most 1.0")
+    row("add a column", partial(backend.add, A, Column), lambda: a + column, "at most 1.0")
     (wide, Wide) = numbers(2048, 4096)
     step = (slice(None), slice(None, None, 2))
     part, Part = wide[step], backend.getitem(Wide, step)
-    versus("add of every other column", wait(backend.add, Part, Part), lambda: part + part, "at most 1.0")
+    row("add of every other column", partial(backend.add, Part, Part), lambda: part + part, "at most 1.0")
 
     def chain(x: Any, y: Any) -> Any:
         o = torch.ops
@@ -117,40 +123,40 @@ def measure(which: str | None) -> None:
     P, Q = backend.from_numpy(p), backend.from_numpy(q)
     fused = backend.fused("chain", chain, 2)
     limit = "0.25" if "Intel" in backend.device.platform_name else "0.6"
-    versus(
-        "exp(sin(x)*y)+tanh(x*y)-sqrt(x+y), one kernel", wait(fused, P, Q),
-        lambda: np.exp(np.sin(p) * q) + np.tanh(p * q) - np.sqrt(p + q), f"at most {limit}", 7,
+    row(
+        "exp(sin(x)*y)+tanh(x*y)-sqrt(x+y), one kernel", partial(fused, P, Q),
+        lambda: np.exp(np.sin(p) * q) + np.tanh(p * q) - np.sqrt(p + q), f"at most {limit}", rounds=7,
     )  # fmt: skip
 
     def cheap(x: Any, y: Any) -> Any:
         return ((x * y + x) * 2.0 - y) * (x + 1.0) + y * 0.5
 
-    versus(
+    row(
         "eight cheap ops, one kernel",
-        wait(backend.fused("cheap", cheap, 2), A, B),
+        partial(backend.fused("cheap", cheap, 2), A, B),
         lambda: cheap(a, b),
         "at most 0.2",
-        7,
+        rounds=7,
     )
     for name in ("exp", "sin", "tanh", "log"):
         f = getattr(np, name)
-        versus(f"{name}, 4M", wait(getattr(backend, name), P), lambda f=f: f(p), "", 7)
+        row(f"{name}, 4M", partial(getattr(backend, name), P), lambda f=f: f(p), "", rounds=7)
 
     c, C = numbers(2000, 2000)
     for axis in (0, 1):
-        versus(
+        row(
             f"sum over axis {axis} of (2000, 2000)",
-            wait(backend.sum, C, (axis,), False),
+            partial(backend.sum, C, (axis,), False),
             lambda axis=axis: c.sum(axis),
             "at most 1.0",
         )
-        versus(
+        row(
             f"max over axis {axis} of (2000, 2000)",
-            wait(backend.max, C, (axis,), False),
+            partial(backend.max, C, (axis,), False),
             lambda axis=axis: c.max(axis),
             "at most 1.0",
         )
-    versus("sum of all of (2000, 2000)", wait(backend.sum, C, (0, 1), False), lambda: c.sum(), "at most 1.0")
+    row("sum of all of (2000, 2000)", partial(backend.sum, C, (0, 1), False), lambda: c.sum(), "at most 1.0")
 
     s, S = numbers(4000, 1000)
 
@@ -158,7 +164,7 @@ def measure(which: str | None) -> None:
         e = np.exp(s - s.max(1, keepdims=True))
         return e / e.sum(1, keepdims=True)
 
-    versus("softmax (4000, 1000)", wait(backend.softmax, S, (1,)), softmax, "at most 0.25")
+    row("softmax (4000, 1000)", partial(backend.softmax, S, (1,)), softmax, "at most 0.25")
 
     g, G = numbers(8192, 256)
     places = rng.integers(0, 10000, 8192)
@@ -169,9 +175,9 @@ def measure(which: str | None) -> None:
         y = table.copy()
         np.add.at(y, places, g)
 
-    versus(
+    row(
         "scatter-add 8192×256 into 10000×256",
-        wait(backend.index_add, Table, G, Places, 0),
+        partial(backend.index_add, Table, G, Places, 0),
         add_at,
         "at most 0.2",
     )
@@ -179,20 +185,20 @@ def measure(which: str | None) -> None:
     for n in (1024, 512, 256, 128, 64):
         (m, M), (k, K) = numbers(n, n), numbers(n, n)
         promise = {1024: "at most 1.18", 128: "at most 1.43"}.get(n, "")
-        versus(f"sgemm {n}³", wait(backend.matmul, M, K), lambda m=m, k=k: m @ k, promise, pause=PAUSE)
+        row(f"sgemm {n}³", partial(backend.matmul, M, K), lambda m=m, k=k: m @ k, promise, pause=PAUSE)
     (m, M), (k, K) = numbers(64, 64, 64), numbers(64, 64, 64)
-    versus("sgemm 64 × 64³", wait(backend.matmul, M, K), lambda: m @ k, "at most 1.43", pause=PAUSE)
+    row("sgemm 64 × 64³", partial(backend.matmul, M, K), lambda: m @ k, "at most 1.43", pause=PAUSE)
 
     import digits
 
     for batch, promise in ((256, "at most 1.5"), (64, "said")):
-        versus(
+        row(
             f"digits epoch, 64–256–10, batch {batch}, Adam",
             epoch(torch, digits, device, batch),
             epoch(torch, digits, "cpu", batch),
             promise,
-            7,
-            PAUSE,
+            rounds=7,
+            pause=PAUSE,
         )
 
 
