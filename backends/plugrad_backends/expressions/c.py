@@ -7,6 +7,7 @@ float16 and bfloat16 are computed in float, and converted where they are loaded 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -350,6 +351,15 @@ def prelude(dialect: OpenCL) -> str:
     return "\n".join([*lines, INTEGER_POWERS])
 
 
+def entry(group: int) -> str:
+    """How a kernel of OpenCL C begins whose groups have so many work items.
+
+    In groups of one there is nothing to vectorise across items, which Intel's compiler otherwise tries for seconds.
+    """
+    hint = ", vec_type_hint(float16)" if group == 1 else ""
+    return f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1){hint}))"
+
+
 INTEGER_POWERS = """
 inline long scalar_pow_long(long a, long n) {  // rounded towards 0 for negative n
     if (n < 0) return a == 1 ? 1 : a == -1 ? ((n & 1) ? -1 : 1) : 0;
@@ -370,9 +380,38 @@ def parts(x: Expr | Pair) -> tuple[Expr, ...]:
     return (x.re, x.im) if isinstance(x, Pair) else (x,)
 
 
+def walk(results: Sequence[Any]) -> list[Expr]:
+    """All expressions below, each once."""
+    found: dict[int, Expr] = {}
+    todo = [p for r in results for p in parts(r)]
+    while todo:
+        x = todo.pop()
+        if id(x) not in found:
+            found[id(x)] = x
+            todo += [a for a in x.args if isinstance(a, Expr)]
+    return list(found.values())
+
+
+def variables(results: Sequence[Any]) -> set[str]:
+    """The names of the variables that are read, without `_re` and `_im`."""
+    return {x.args[0].split("_")[0] for x in walk(results) if x.op == "var"}
+
+
 def is_scalar_only(dtype: np.dtype[Any]) -> bool:
     """Whether values of `dtype` have no vectors."""
     return dtype in REAL_PART
 
 
-__all__ = ["CUDA", "Emitter", "OpenCL", "ScalarOnly", "is_scalar_only", "kind", "parts", "prelude"]
+__all__ = [
+    "CUDA",
+    "Emitter",
+    "OpenCL",
+    "ScalarOnly",
+    "entry",
+    "is_scalar_only",
+    "kind",
+    "parts",
+    "prelude",
+    "variables",
+    "walk",
+]

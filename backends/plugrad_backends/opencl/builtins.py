@@ -36,6 +36,7 @@ _PLACES = frozenset([
 ])  # fmt: skip
 _ATOMIC = frozenset(f"atomic_{name}" for name in ["add", "sub", "xchg", "min", "max", "and", "or", "xor"])
 _CONVERT = re.compile(r"convert_(u?(?:char|short|int|long)|float|double)(2|4|8|16|)(?:_sat)?(?:_rt[ezpn])?")
+_AS = re.compile(r"as_((?:u?(?:char|short|int|long)|float|double)(?:2|4|8|16|))")
 _VECTOR = re.compile(r"v(load|store)(2|4|8|16)")
 _HALF = re.compile(r"v(load|store)_half(2|4|8|16|)(?:_rt[ezpn])?")
 
@@ -60,7 +61,6 @@ _HEAD = "\n".join(
         "#define CLK_GLOBAL_MEM_FENCE 2",
     ]
 )
-_AS = re.compile(r"as_((?:u?(?:char|short|int|long)|float|double)(?:2|4|8|16|))")
 
 
 def lean(source: str) -> str:

@@ -23,9 +23,6 @@ from . import array, builtins
 #: Devices whose context was made before a fork: their runtimes' threads are not in the child.
 _devices: weakref.WeakSet[Device] = weakref.WeakSet()
 
-#: What the kernels of CPUs say of their groups.
-_ALONE = "reqd_work_group_size(1, 1, 1)"
-
 
 class Device:
     """Everything that belongs to one OpenCL device.
@@ -170,8 +167,6 @@ class Device:
 
     def _build(self, name: str, source: str, types: Sequence[Any]) -> Any:
         source = f"{prelude(self.dialect(16))}\n{source}"
-        # In groups of one item there is nothing to vectorise across items, which Intel's compiler else tries for seconds.
-        source = source.replace(_ALONE, f"{_ALONE}, vec_type_hint(float16)")
         try:
             kernel = cl.Kernel(self._program(source), f"kernel_{name}")
         except cl.Error as error:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..expressions import NotTraceable, expr, traced
+from ..expressions.c import variables
 from ..expressions.expr import REAL_PART, var
 from ..expressions.functions import cast
 from . import layout
 from .array import Array
-from .elementwise_source import BROADCAST, DENSE, STRIDED, Source, variables
+from .elementwise_source import BROADCAST, DENSE, STRIDED, Source
 
 #: An item of the CPU schedule gets at least so many elements: to hand out one costs as much as to compute some thousand.
 GRAIN = 2048

@@ -7,30 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..expressions.c import Emitter, OpenCL, ScalarOnly, parts
-from ..expressions.expr import REAL_PART, Expr, Pair
+from ..expressions.c import Emitter, OpenCL, ScalarOnly, entry, parts, variables, walk
+from ..expressions.expr import REAL_PART, Pair
 
 #: How an operand steps along the last dimension: not at all, by one, or otherwise.
 BROADCAST, DENSE, STRIDED = "0", "1", "s"
 #: The size of a group of the GPU schedule.
 GROUP = 64
-
-
-def walk(results: Sequence[Any]) -> list[Expr]:
-    """All expressions below, each once."""
-    found: dict[int, Expr] = {}
-    todo = [p for r in results for p in parts(r)]
-    while todo:
-        x = todo.pop()
-        if id(x) not in found:
-            found[id(x)] = x
-            todo += [a for a in x.args if isinstance(a, Expr)]
-    return list(found.values())
-
-
-def variables(results: Sequence[Any]) -> set[str]:
-    """The names of the variables that are read, without `_re` and `_im`."""
-    return {x.args[0].split("_")[0] for x in walk(results) if x.op == "var"}
 
 
 class Source:
@@ -84,7 +67,7 @@ class Source:
         body = self._slab() if self.device.is_cpu else self._item()
         numbers = "\n".join(self._number(name, d) for name, d in self.numbers)
         return (
-            f"__kernel __attribute__((reqd_work_group_size({self.group}, 1, 1)))\n"
+            f"{entry(self.group)}\n"
             f"void kernel_{self.name}({', '.join(parameters)}) {{\n{numbers}\n{body}\n}}\n"
         ), types
 

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from ..expressions import Functions as f
-from ..expressions.c import parts
+from ..expressions.c import parts, walk
 from ..expressions.expr import BOOL, FLOAT32, INT32, INT64, REAL_PART, Expr, Pair, const, kind, var
 from ..expressions.functions import cast, where
-from .elementwise_source import walk
 
 States = tuple[Any, ...]
 Combine = Callable[[States, States], States]

@@ -16,6 +16,7 @@ import numpy as np
 
 from plugrad.dtypes import int32
 
+from ..expressions.c import entry
 from ..expressions.expr import REAL_PART
 
 #: A work item of the CPU schedule gets at least so many elements.
@@ -113,7 +114,7 @@ def _up(n: int, to: int) -> int:
 
 def _kernel(name: str, group: int, parameters: list[str], body: list[str]) -> str:
     text = "\n".join("    " + line for line in body)
-    head = f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))"
+    head = entry(group)
     return f"{head}\nvoid kernel_{name}({', '.join(parameters)}) {{\n{text}\n}}\n"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from plugrad.ops.pool import check_which
 
+from ..expressions.c import entry
 from ..expressions.expr import REAL_PART
 from .elementwise_source import GROUP
 from .sliding import Ints, Pads, counts, shares
@@ -83,7 +84,7 @@ class Pooling:
         group = 1 if self.device.is_cpu else GROUP
         longs = ", ".join(f"const long {n}" for n in [*_SIZES, "tiles", "each", "extra"])
         lines = [
-            f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))",
+            entry(group),
             f"void kernel_{self.name}(__global {self.one.stored(self.made)} *Y, const long y_offset, "
             f"__global const {self.stored} *X, const long x_offset, "
             f"__global const long *W, const long w_offset, {longs}) {{",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expressions.c import OpenCL
+from ..expressions.c import OpenCL, entry
 
 #: What each kernel is given before the batch: the matrices, their extents and strides, how many tiles along each dimension
 #: of C and in all, and how many an item does.
@@ -36,7 +36,7 @@ def signature(name: str, dtype: np.dtype[Any], rank: int, group: int) -> tuple[s
     parameters += [f"__global const {t} *{x}, const long {x.lower()}_offset" for x in "AB"]
     longs = [*PARAMETERS, *batch_parameters(rank)]
     parameters += [f"const long {p}" for p in longs]
-    head = f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))\n"
+    head = f"{entry(group)}\n"
     return (
         f"{head}void kernel_{name}({', '.join(parameters)})",
         [None, np.int64] * 3 + [np.int64] * len(longs),
@@ -127,7 +127,7 @@ class CPU:
         w, panel, load = self.width, self.panel, self._load
         lines = [
             f"typedef {self.t} T; typedef {self.v} V;",
-            "__kernel __attribute__((reqd_work_group_size(1, 1, 1)))",
+            entry(1),
             f"void kernel_matmul_pack(__global T *D, const long d_offset, __global const T *S, const long s_offset, {longs}) {{",
             "    const long end = min((long)(get_global_id(0) + 1)*each, tiles);",
             "    for (long t = get_global_id(0)*each; t < end; t++) {",
@@ -160,9 +160,8 @@ class CPU:
         """A square of vectors, transposed by interleaving the first half with the second, log2(width) times."""
         w = self.width
         lines = [f"V r{i} = {self._load(f'from + (q + {i})*s_q + p')};" for i in range(w)]
-        lines.append(
-            f"for (int step = 1; step < {w}; step *= 2) {{"
-        )  # short to compile; all stays in registers
+        # A loop is short to compile, and all stays in registers.
+        lines.append(f"for (int step = 1; step < {w}; step *= 2) {{")
         for i in range(w):
             a, b, first = i // 2, (i + w) // 2, i % 2 * w // 2
             lanes = ", ".join(f"r{j}.s{first + k:x}" for k in range(w // 2) for j in (a, b))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expressions.c import Emitter
+from ..expressions.c import Emitter, entry
 from ..expressions.expr import BOOL, FLOAT32, FLOAT64, REAL_PART, Expr, const, var
 from ..expressions.functions import Functions as f
 from ..expressions.functions import cast
@@ -206,7 +206,7 @@ def _source(
     single = one.store("y + at + i", f"{sign}rest[i]", dtype)
     body = "\n            ".join([*lines, f"const {four.type(dtype)} v = {final};"])
     text = f"""{PHILOX}
-__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))
+{entry(group)}
 void kernel_{name}({", ".join(parameters)}) {{
     {" ".join(spread)}
     const long start = get_global_id(0)*each, end = min(start + each, blocks);

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..expressions.c import Emitter, OpenCL, parts
+from ..expressions.c import Emitter, OpenCL, parts, walk
 from ..expressions.expr import INT64, Expr, Pair, var
 from .elementwise_source import DENSE
-from .folds import Fold, Program, names, walk
+from .folds import Fold, Program, names
 from .walking import BLOCK, GROUP, UNROLL, Folding, Walking, prefixed
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..expressions.c import entry
 from .elementwise import GRAIN
 from .elementwise_source import GROUP
 
@@ -208,7 +209,7 @@ def _source(device: Any, name: str, stored: str, names: list[str], body: list[st
     ]
     group = 1 if device.is_cpu else GROUP
     lines = [
-        f"__kernel __attribute__((reqd_work_group_size({group}, 1, 1)))",
+        entry(group),
         f"void kernel_{name}({', '.join(parameters)}) {{",
         "    const long end = min((long)(get_global_id(0) + 1)*each, tiles);",
         "    for (long t = get_global_id(0)*each; t < end; t++) {",

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..expressions.c import entry
+
 GROUP = 64
 
 
@@ -51,7 +53,7 @@ def _source(device: Any, dtype: np.dtype[Any], descending: bool) -> tuple[str, l
     after = f"{a} > {b}" if dtype.kind != "f" else f"{a} > {b} || ({a} != {a} && {b} == {b})"
     before = f"{b} > {a}" if dtype.kind != "f" else f"{b} > {a} || ({b} != {b} && {a} == {a})"
     text = f"""
-__kernel __attribute__((reqd_work_group_size({GROUP}, 1, 1)))
+{entry(GROUP)}
 void kernel_exchange(__global const {one.stored(dtype)} *keys, const long offset, __global long *order,
                      const long n, const long size, const long pairs, const long run, const long gap) {{
     const long q = get_global_id(0);

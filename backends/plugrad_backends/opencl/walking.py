@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expressions.c import Emitter, OpenCL
+from ..expressions.c import Emitter, OpenCL, entry
 from ..expressions.expr import BOOL, INT32, REAL_PART
 from .elementwise_source import BROADCAST, DENSE
 
@@ -137,7 +137,7 @@ class Walking:
         parameters += [f"const long {p}" for p in longs]
         types += [np.int64] * len(longs)
         return (
-            f"__kernel __attribute__((reqd_work_group_size({self.group}, 1, 1)))\n"
+            f"{entry(self.group)}\n"
             f"void kernel_{self.name}({', '.join(parameters)}) {{\n" + "\n".join(lines) + "\n}\n"
         ), types
 

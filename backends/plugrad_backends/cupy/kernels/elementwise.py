@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...expressions import CUDA, Emitter, NotTraceable, traced, var
-from ...expressions.c import parts
-from ...expressions.expr import FLOAT64, INT64, REAL_PART, Expr
+from ...expressions.c import parts, variables
+from ...expressions.expr import FLOAT64, INT64, REAL_PART
 from ...expressions.functions import cast
 from .launch import Grid, Kernel, Kernels
 from .source import Source
@@ -241,35 +241,35 @@ class Elementwise:
         found = [a.dtype for i, a in enumerate(args) if isinstance(a, kind) and i not in free]
         found = found or [a.dtype for a in args if isinstance(a, kind)] or [outs[0].dtype]
         common = np.result_type(*found) if len({*found}) > 1 else found[0]
-        variables: list[Any] = []
+        symbols: list[Any] = []
         types: dict[int, Any] = {}
         for i, a in enumerate(args):
             if isinstance(a, kind):
                 x = var(f"x{i}", a.dtype)
-                variables.append(cast(x, common) if i not in free and a.dtype != common else x)
+                symbols.append(cast(x, common) if i not in free and a.dtype != common else x)
             elif type(a) in _NUMBERS:
                 types[i] = _number_type(a, common)
-                variables.append(var(f"x{i}", types[i]))
+                symbols.append(var(f"x{i}", types[i]))
             else:
-                variables.append(a)
+                symbols.append(a)
         # What a function does with a parameter may depend on its value: then parameters are constants, then all numbers.
         operands = len(args) if self.inputs is None else self.inputs
         for first in dict.fromkeys((len(args), operands, 0)):
-            given = [a if i in types and i >= first else v for i, (a, v) in enumerate(zip(args, variables))]
+            given = [a if i in types and i >= first else v for i, (a, v) in enumerate(zip(args, symbols))]
             try:
                 results: Any = traced(self.function, given, common)
                 break
             except NotTraceable:
                 if not first or not types:
                     raise
-        by_value = any(g is not v for g, v in zip(given, variables))
+        by_value = any(g is not v for g, v in zip(given, symbols))
         if by_value:
             self._constants += 1
             if self._constants > VARIANTS:
                 raise NotTraceable(f"{self.name} would need a kernel for each of many numbers")
         if outs is not None:
             results = [cast(r, o.dtype) for r, o in zip(results, outs)]
-        read = {x.args[0].split("_")[0] for x in _walk(results) if x.op == "var"}
+        read = variables(results)
         order = [i for i, a in enumerate(args) if f"x{i}" in read and isinstance(a, kind)]
         return list(results), [*order, *[i for i in types if f"x{i}" in read]], types, by_value
 
@@ -393,18 +393,6 @@ def _strided(parameters: Any, outs: Any, arrays: Any, numbers: Any, rank: int) -
     {body}
 }}
 """
-
-
-def _walk(results: Sequence[Any]) -> list[Expr]:
-    """All expressions below, each once."""
-    found: dict[int, Expr] = {}
-    todo = [p for r in results for p in parts(r)]
-    while todo:
-        x = todo.pop()
-        if id(x) not in found:
-            found[id(x)] = x
-            todo += [a for a in x.args if isinstance(a, Expr)]
-    return list(found.values())
 
 
 def _number_type(number: Any, common: Any) -> Any:
