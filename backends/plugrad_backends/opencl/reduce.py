@@ -161,7 +161,9 @@ class Walk:
         n, width = self.reduced[-1], self.device.width(4)
         along = kept < reduced and kept != 0  # neighbours lie in other rows
         if self.device.is_cpu:
-            return "across" if self.kept[-1] >= width and (along or n < width) else "along"
+            # Only the extent along which memory is read matters: so no size of a batch builds another kernel.
+            across = self.kept[-1] >= width if along else n < width and self.kept[-1] > 1
+            return "across" if across else "along"
         return "item" if self.count < GROUP // 2 or (along and self.rows >= GROUP) else "group"
 
     def plan(self, outs: list[Any]) -> Plan:
