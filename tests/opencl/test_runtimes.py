@@ -458,15 +458,42 @@ THREADS = """
 import os
 before = set(os.listdir("/proc/self/task"))
 from plugrad_backends.opencl import runtimes
-os.sched_setscheduler(0, os.{policy}, os.sched_param(0))
+{first}
 runtimes.select("pocl")
 new = set(os.listdir("/proc/self/task")) - before
-print(os.sched_getscheduler(0), *{{os.sched_getscheduler(int(thread)) for thread in new}})
+for thread in [0, *sorted(map(int, new))]:
+    print(os.sched_getscheduler(thread), sorted(os.sched_getaffinity(thread)))
 """
+PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+threads_of_pocl = pytest.mark.skipif(
+    not PROCESSORS or not installed("pocl-binary-distribution"),
+    reason="policies and processors of threads are Linux's, and it is PoCL that wakes them all",
+)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="policies of threads are Linux's")
-@pytest.mark.skipif(not installed("pocl-binary-distribution"), reason="it is PoCL's threads that are woken")
-def test_threads_of_a_runtime_do_not_interrupt_who_launches() -> None:
-    assert python(THREADS.format(policy="SCHED_OTHER")) == f"{os.SCHED_OTHER} {os.SCHED_BATCH}\n"
-    assert python(THREADS.format(policy="SCHED_BATCH")) == f"{os.SCHED_BATCH} {os.SCHED_BATCH}\n"
+def policies(first: str = "", **environment: str) -> list[str]:
+    """Policy and processors of the main thread and of each of PoCL's; `first` is what the user did before."""
+    return python(THREADS.format(first=first), **environment).splitlines()
+
+
+@threads_of_pocl
+def test_each_thread_of_pocl_has_a_processor_and_does_not_interrupt_who_launches() -> None:
+    main, *workers = policies()
+    assert main == f"{os.SCHED_OTHER} {PROCESSORS}"
+    assert workers == [f"{os.SCHED_BATCH} {[processor]}" for processor in PROCESSORS]
+
+
+@threads_of_pocl
+def test_what_a_user_chose_for_the_threads_of_pocl_stays() -> None:
+    workers = policies("os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))")[1:]
+    assert workers == [f"{os.SCHED_IDLE} {[processor]}" for processor in PROCESSORS]
+    unchanged = f"{os.SCHED_OTHER} {PROCESSORS}"
+    assert set(policies(POCL_AFFINITY="0")) == {unchanged}
+
+
+@threads_of_pocl
+@pytest.mark.skipif(len(PROCESSORS) == 1, reason="with one processor there is nothing to choose")
+def test_threads_of_pocl_that_are_not_as_many_as_processors_are_left_alone() -> None:
+    assert policies(POCL_MAX_PTHREAD_COUNT="1") == [f"{os.SCHED_OTHER} {PROCESSORS}"] * 2
+    restricted = policies(f"os.sched_setaffinity(0, {{{PROCESSORS[-1]}}})")
+    assert restricted == [f"{os.SCHED_OTHER} {PROCESSORS[-1:]}"] * (1 + len(PROCESSORS))

@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Where loaders look for ``.icd`` files: most systems, FreeBSD, NixOS, a conda environment.
@@ -69,26 +69,31 @@ def listed() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def yielding() -> Iterator[None]:
-    """Threads that are started meanwhile do not interrupt others when they get work; what the calling thread does is unchanged.
-
-    PoCL's threads are woken at each launch. Linux then likes to run them where the launching thread just runs, which has to wait,
-    even if another processor is free: that costs more than a small kernel. Threads inherit their policy from who starts them.
-    """
-    is_ours = False
-    if sys.platform == "linux" and hasattr(os, "sched_setscheduler"):
-        try:
-            if os.sched_getscheduler(0) == os.SCHED_OTHER:  # else the user chose another
-                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-                is_ours = True
-        except OSError:  # a sandbox
-            pass
+def threads() -> set[int]:
+    """The threads of this process, as Linux numbers them; none on other systems."""
     try:
-        yield
-    finally:
-        if is_ours:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        return {int(name) for name in os.listdir("/proc/self/task")}
+    except OSError:
+        return set()
+
+
+def settle(workers: set[int]) -> None:
+    """Give each of PoCL's threads a processor of its own, on which it does not interrupt the thread that launches kernels.
+
+    They are all woken at each launch. Left alone, Linux often wakes two on one processor while another is idle, so that a kernel
+    takes as long as on one; or where the launching thread just runs, which then has to wait. Nothing is done where there are not
+    exactly as many of them as processors that this process may use, or where the user chose otherwise.
+    """
+    if not hasattr(os, "sched_setaffinity") or "POCL_AFFINITY" in os.environ:
+        return
+    processors = os.sched_getaffinity(0)
+    if len(workers) != len(processors):
+        return
+    for worker, processor in zip(sorted(workers), sorted(processors)):
+        with suppress(OSError):  # a sandbox
+            os.sched_setaffinity(worker, {processor})
+            if os.sched_getscheduler(worker) == os.SCHED_OTHER:
+                os.sched_setscheduler(worker, os.SCHED_BATCH, os.sched_param(0))
 
 
 def intel_library() -> Path | None:

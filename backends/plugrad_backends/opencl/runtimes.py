@@ -142,7 +142,8 @@ def _all() -> list[Found]:
 
 def _discover() -> list[Found]:
     global _looked
-    with drivers.listed(), drivers.yielding():
+    before = drivers.threads()
+    with drivers.listed():
         try:
             import pyopencl
         except ImportError as error:
@@ -157,8 +158,7 @@ def _discover() -> list[Found]:
     candidates = []
     for platform in platforms:
         try:
-            with drivers.yielding():
-                raws = platform.get_devices()
+            raws = platform.get_devices()
         except pyopencl.Error:  # a driver without a device
             continue
         candidates += [
@@ -167,6 +167,8 @@ def _discover() -> list[Found]:
                 _describe(pyopencl, platform, raw) for raw in raws if raw.available and raw.compiler_available
             )
         ]
+    if any(ALIASES["pocl"] in platform.name.casefold() for platform in platforms):
+        drivers.settle(drivers.threads() - before)
     if not candidates:
         raise NoDeviceError(f"device 'opencl': {drivers.no_runtime()}")
     candidates.sort(key=lambda pair: pair[0])
