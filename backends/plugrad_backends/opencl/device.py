@@ -18,7 +18,7 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 from plugrad.errors import DeviceError, OutOfMemoryError
 
 from ..expressions.c import OpenCL, prelude
-from . import array, builtins
+from . import array
 
 #: Devices whose context was made before a fork: their runtimes' threads are not in the child.
 _devices: weakref.WeakSet[Device] = weakref.WeakSet()
@@ -184,6 +184,8 @@ class Device:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
             if self.is_lean:
+                from . import builtins
+
                 try:
                     return cl.Program(self.context, builtins.lean(source)).build(
                         [*self._options, *builtins.OPTIONS]

@@ -34,7 +34,7 @@ VARIABLE = "PLUGRAD_OPENCL_DEVICE"
 HIDE = "PLUGRAD_OPENCL_HIDE"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False)
 class Found:
     """An OpenCL device: ``index`` is its place among all, so that users write it ``opencl:index``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import threading
 import warnings
@@ -106,7 +105,9 @@ class Registry:
             library = name.partition("::")[0]
             known = [s.name for s in self._offered(OpSpec, STAGES) if s.name.startswith(f"{library}::")]
             if len(known) > 12:  # a library may have hundreds: those whose names are near, or the first few
-                near = difflib.get_close_matches(name, known, n=6) or known[:6]
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, known, n=6) or known[:6]
                 rest = f" and {len(known) - len(near)} more of {library!r}"
             else:
                 near, rest = known, ""
