@@ -18,6 +18,8 @@ from typing import Any
 ROUNDS = 15
 #: How long NumPy is called in a turn, in seconds: long beside the time in which a processor that slept wakes up.
 TURN = 10e-3
+#: How often a function is called in a turn, at least.
+CALLS = 5
 #: Before each turn: the threads of a BLAS spin for up to 150 ms after a product, on a processor that the next one needs.
 PAUSE = 0.15
 ROWS: list[tuple[str, float, float, float, str]] = []
@@ -54,7 +56,7 @@ def versus(
     The calls of a turn are all asked for before the device is waited for, as programs do it.
     """
     ours(), finish(), numpys()
-    number = max(1, int(TURN / max(seconds(numpys), 1e-7)))
+    number = max(CALLS, int(TURN / max(seconds(numpys), 1e-7)))
     pairs = [(rested(pause, ours, number, finish), rested(pause, numpys, number)) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)
     a, b = (statistics.median(p[i] for p in pairs) * 1e6 for i in (0, 1))
