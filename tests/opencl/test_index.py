@@ -43,6 +43,8 @@ KEYS = {
     "rows by a mask": (np.array([True, False, True]),),
     "columns by a mask": (FULL, np.array([True, False, False, True]), slice(1, 4)),
     "empty mask": (MASK & False,),
+    "mask of no rows": (np.zeros((0, 4), bool),),
+    "mask of no columns": (np.zeros((3, 0), bool),),
     "mask and indices": (MASK, np.array([1, 4, 0, 2])),
     "slices and indices": (slice(1, None), np.array([0, 2]), slice(None, None, -2)),
     "number and indices": (1, np.array([0, 2])),
