@@ -247,6 +247,11 @@ def fits(value: Any, dt: dtype) -> bool:
     return bool(low - 1 < value < limits.max + 1)
 
 
+def overflow(asked: str, value: Any, dt: dtype) -> str:
+    """What is told of a number that a dtype does not hold."""
+    return f"{asked}: value cannot be converted to type {dt.name} without overflow: found {value}"
+
+
 def cast_number(value: Any, dt: dtype, asked: str) -> Any:
     """A Python number as a tensor of dtype `dt` holds it; RuntimeError where it does not fit.
 
@@ -266,12 +271,16 @@ def cast_number(value: Any, dt: dtype, asked: str) -> Any:
     else:
         fit = not (finfo(dt).max < abs(value) < float("inf"))
     if not fit:
-        raise RuntimeError(
-            f"{asked}: value cannot be converted to type {dt.name} without overflow: found {value}"
-        )
+        raise RuntimeError(overflow(asked, value, dt))
     if dt.category != INTEGER:
         return value
     return int(value) if dt.is_signed else int(value) % (1 << 8 * dt.itemsize)
+
+
+def check_bound(value: Any, dt: dtype, asked: str) -> None:
+    """Refuse an int that bounds integers of `dt` and is none of them; it would wrap around."""
+    if type(value) is int and dt.category == INTEGER and not iinfo(dt).min <= value <= iinfo(dt).max:
+        raise RuntimeError(overflow(asked, value, dt))
 
 
 class finfo:

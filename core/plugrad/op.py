@@ -27,6 +27,8 @@ from .modes import ANOMALY, INFERENCE, NAN_SAFE, NO_GRAD, SOURCE_LINES, SPECIAL,
 from .storage import share
 from .strict import user_place
 
+#: Ops without an order of which an integer modulo 2^bits makes another result.
+_EXACT = frozenset(("where", "pow"))
 #: The least category of dtypes by what an op takes.
 _LEAST = {"any": dtypes.BOOL, "numbers": dtypes.INTEGER, "floats": dtypes.FLOAT}
 #: Every declared op by name.
@@ -320,6 +322,8 @@ class Op:
         operands = list(raws)
         for i, number in casts:
             operands[i] = self._number(raws[i], common) if number else astype(raws[i], common)
+        if self.result == "bool" and common.category == dtypes.INTEGER and float in map(type, operands):
+            operands = [o if type(o) is float else astype(o, dtypes.float32) for o in operands]
         return operands, common
 
     def _promotion(self, raws: list[Any]) -> tuple[dtypes.dtype, list[tuple[int, bool]] | None]:
@@ -357,13 +361,23 @@ class Op:
         return common, casts or None
 
     def _number(self, value: Any, dtype: dtypes.dtype) -> Any:
-        """A Python number that a kernel can take beside arrays of `dtype`; integers wrap, as in PyTorch."""
-        if self.result == "bool" and dtype.category <= dtypes.INTEGER:
-            return value
+        """A Python number that a kernel can take beside arrays of `dtype`.
+
+        Integers that are none of `dtype` wrap in arithmetic, as in PyTorch. Those that are compared become infinite, and those
+        that would be a result, or a bound of one, are refused.
+        """
         if dtype.category == dtypes.INTEGER and not isinstance(value, bool):
             bits = 8 * dtype.itemsize
-            value %= 1 << bits
-            return value - (1 << bits) if dtype.is_signed and value >> (bits - 1) else value
+            wrapped = value % (1 << bits)
+            if dtype.is_signed and wrapped >> (bits - 1):
+                wrapped -= 1 << bits
+            if wrapped != value and self.result == "bool":
+                return math.copysign(math.inf, value)
+            if wrapped != value and (self.ordered or self.name in _EXACT):
+                raise RuntimeError(dtypes.overflow(self.name, value, dtype))
+            return wrapped
+        if self.result == "bool" and dtype.category <= dtypes.INTEGER:
+            return value
         if dtype.category == dtypes.FLOAT and not isinstance(value, float):
             return float(value)
         return value

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import test_integer_numbers
 from tests.test_strict_arrays import PROGRAMS, results
 
 from .conftest import backend_of
@@ -20,3 +21,12 @@ def test_programs(program: Callable[[Any, Any], Any], name: str) -> None:
     for found, expected in zip(results(device, program), results("cpu", program), strict=True):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(("name", "values", "number"), test_integer_numbers.NUMBERS)
+def test_integers_that_a_dtype_does_not_hold(
+    opencl: Any, name: str, values: tuple[int, int], number: int
+) -> None:
+    device = f"opencl:{opencl.index}"
+    test_integer_numbers.check_comparisons(device, name, values, number)
+    test_integer_numbers.check_refusals(device, name, values, number)

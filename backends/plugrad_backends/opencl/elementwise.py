@@ -28,17 +28,25 @@ VARIANTS = 64
 class Plan:
     """All of a launch but the operands' memory: found once for each tuple of signatures."""
 
-    __slots__ = ("groups", "is_by_value", "items", "kernel", "outs", "tail", "takes")
+    __slots__ = ("groups", "is_by_value", "items", "kernel", "limits", "outs", "tail", "takes")
 
     def __init__(
         self, kernel: Any, items: int, groups: int, outs: list[Any], tail: list[int], takes: list[int] | None,
-        is_by_value: bool,
+        is_by_value: bool, limits: list[tuple[int, Any]] | None,
     ) -> None:  # fmt: skip
         self.kernel, self.items, self.groups, self.outs, self.tail = kernel, (items,), (groups,), outs, tail
         #: Which of the operands are handed over; None for all.
         self.takes = takes
         #: Whether numbers among the operands are constants of the kernel.
         self.is_by_value = is_by_value
+        #: The ints among the operands that are handed over as integers: their places, and what they must be between.
+        self.limits = limits
+
+    def check(self, args: Sequence[Any]) -> None:
+        """Raise OverflowError for an int that would wrap around."""
+        for i, limits in self.limits or ():
+            if not limits.min <= args[i] <= limits.max:
+                raise OverflowError(f"Python integer {args[i]} out of bounds for {limits.dtype}")
 
 
 class Elementwise:
@@ -89,6 +97,8 @@ class Elementwise:
                 if not self.op_by_op:
                     raise
                 return self.function(*args)
+        if plan.limits is not None:
+            plan.check(args)
         device = self.device
         if not self._gives_tuple:
             sig = plan.outs[0]
@@ -134,6 +144,7 @@ class Elementwise:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._planned(key, args, [o.sig for o in outs])
+        plan.check(args)
         for out in outs:
             if any(type(a) is kind and a.buffer is out.buffer and _clash(a, out) for a in args):
                 args = tuple(a.copy() if type(a) is kind and a.buffer is out.buffer else a for a in args)
@@ -190,8 +201,11 @@ class Elementwise:
         is_by_value = any(type(a) in _NUMBERS and i not in types for i, a in enumerate(args))
         used = [i for i in takes if i in arrays]
         numbers = [i for i in takes if i not in arrays]
+        limits = [
+            (i, np.iinfo(t)) for i, t in types.items() if type(args[i]) is int and t.kind in "iu"
+        ] or None
         if not sigs[0].size:
-            return Plan(None, 0, 1, sigs, [], takes, is_by_value)
+            return Plan(None, 0, 1, sigs, [], takes, is_by_value, limits)
         strides = [layout.broadcast_strides(s, shape) for s in sigs]
         strides += [layout.broadcast_strides(args[i].sig, shape) for i in used]
         extents, steps = layout.collapse(shape, strides)
@@ -218,7 +232,7 @@ class Elementwise:
                 tail.append(s[-1])
         order = [*used, *numbers]
         some = None if order == list(range(len(args))) else order
-        return Plan(kernel, items, source.group, sigs, tail, some, is_by_value)
+        return Plan(kernel, items, source.group, sigs, tail, some, is_by_value, limits)
 
     def _shares(self, n: int, rows: int, group: int) -> tuple[int, list[int]]:
         """How many work items, and the arguments that say what each does: see `Source`."""
