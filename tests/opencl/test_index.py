@@ -81,6 +81,16 @@ def test_reads(opencl, key, layout):
     assert y.dtype == x.dtype
 
 
+@pytest.mark.parametrize("truth", [True, False])
+def test_masks_without_dimensions(opencl, truth):
+    x = array(())
+    on_device, key = opencl.from_numpy(x), np.array(truth)
+    np.testing.assert_array_equal(opencl.index_get(on_device, (raw(opencl, key),)).get(), x[key])
+    x[key] = 7
+    opencl.setitem(on_device, (raw(opencl, key),), 7)
+    np.testing.assert_array_equal(on_device.get(), x)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("key", KEYS)
 def test_writes(opencl, key, layout):

@@ -58,7 +58,7 @@ def select(x: Any, key: Any, functions: Any) -> Selection:
         inside = is_index
         if is_index:
             axis = sum(1 for b in basic if b is not None)
-            if size not in (None, _NEW, 0, x.shape[axis]):  # 0 selects nothing, wherever it is
+            if size not in (None, _NEW, 0) and size != x.shape[axis]:  # 0 selects nothing, wherever it is
                 raise IndexError(
                     f"boolean index did not match indexed array along axis {axis}; size of axis is {x.shape[axis]} but size "
                     f"of corresponding boolean axis is {size}"
