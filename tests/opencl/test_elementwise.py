@@ -101,6 +101,39 @@ def test_functions_of_two_arrays(opencl, name):
         )
 
 
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.parametrize(
+    "name", ["sin", "cos", "tan", "exp", "log", "tanh", "pow", "fmod", "remainder", "hypot", "atan2"]
+)
+def test_a_lane_does_not_depend_on_its_neighbours(opencl, name, char):
+    """Large and small numbers, whole ones and others, beside each other in a vector, in each order."""
+    if opencl.device.found.is_interpreter:
+        pytest.skip("it has no vectors")
+    rng, cpu = np.random.default_rng(0), for_device("cpu")
+    sizes = [
+        0.0,
+        -0.0,
+        1e-12,
+        -3e-7,
+        0.3,
+        -0.7,
+        1.5,
+        -4.2,
+        30.0,
+        1.2e7,
+        -9.7e24,
+        np.inf,
+        np.nan,
+        *range(-9, 10),
+    ]
+    args = [rng.choice(sizes, 1000).astype(char) for _ in range(2 if name in BINARY else 1)]
+    with np.errstate(all="ignore"):
+        expected = np.asarray(getattr(cpu, name)(*args))
+    found = getattr(opencl, name)(*map(opencl.from_numpy, args)).get()
+    bound = 4 * TOLERANCE[char]
+    np.testing.assert_allclose(found, expected, rtol=bound, atol=0, err_msg=name)
+
+
 LAYOUTS = {
     "dense": lambda x: x,
     "turned": lambda x: x.T,

@@ -81,6 +81,10 @@ class OpenCL:
             return f"({text})"
         return self.convert(f"({text})", "int")
 
+    def call(self, name: str, args: list[str], base: str) -> str:
+        """A call of a function whose result is of the C type `base`, given without the width."""
+        return f"{name}({', '.join(args)})"
+
     def inverted(self, text: str) -> str:
         """Not a bool."""
         return f"!{text}" if self.width == 1 else f"~{text}"
@@ -291,7 +295,7 @@ class Emitter:
             name, *args = x.args
             if name.startswith("scalar_") and d.width != 1:
                 raise ScalarOnly(name)
-            return f"{name}({', '.join([self.value(a) for a in args])})"
+            return d.call(name, [self.value(a) for a in args], d.base(x.dtype))
         args = [self.value(a) for a in x.args]
         if op in _SYMBOLS:
             if op in ("<", "<=", ">", ">=") and d.width > 1 and x.args[0].dtype.kind == "b":

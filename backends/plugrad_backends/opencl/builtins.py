@@ -85,6 +85,9 @@ def _declarations(name: str) -> Iterator[str]:
         for base, integer in _TESTED.items():
             for w in _WIDTHS:
                 yield f"PURE {integer + w if w else 'int'} {name}({base}{w});"
+    elif name == "any":
+        for w in _WIDTHS:
+            yield f"PURE int any(int{w});"
     elif name in ("min", "max", "mul_hi", "popcount", "abs"):
         floats = _FLOATS if name in ("min", "max") else ()
         for base in (*_INTEGERS, *floats):

@@ -18,7 +18,7 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 from plugrad.errors import DeviceError, OutOfMemoryError
 
 from ..expressions.c import OpenCL, prelude
-from . import array
+from . import array, lanes
 
 #: Devices whose context was made before a fork: their runtimes' threads are not in the child.
 _devices: weakref.WeakSet[Device] = weakref.WeakSet()
@@ -145,7 +145,7 @@ class Device:
 
     def dialect(self, width: int) -> OpenCL:
         """The dialect of C at a vector width."""
-        return OpenCL(width, self.unaligned)
+        return lanes.PoCL(width, True) if self.unaligned else OpenCL(width)
 
     def width(self, itemsize: int) -> int:
         """How many elements of so many bytes a vector has: 64 bytes on CPUs; 1 where work items are the lanes."""
@@ -166,7 +166,7 @@ class Device:
         return found
 
     def _build(self, name: str, source: str, types: Sequence[Any]) -> Any:
-        source = f"{prelude(self.dialect(16))}\n{source}"
+        source = f"{prelude(self.dialect(16))}\n{lanes.definitions(source)}\n{source}"
         try:
             kernel = cl.Kernel(self._program(source), f"kernel_{name}")
         except cl.Error as error:
