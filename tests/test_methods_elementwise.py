@@ -398,6 +398,27 @@ def test_real_and_imag_share_the_memory() -> None:
     assert (real.tolist(), imag.tolist()) == ([3.0], [4.0])
 
 
+@pytest.mark.parametrize(
+    "dtype", [plugrad.uint8, plugrad.int8, plugrad.int32, plugrad.int64, plugrad.float32]
+)
+@pytest.mark.parametrize("device", ["cpu", "opencl"])
+def test_a_power_of_another_dtype_has_a_derivative_in_that_of_the_result(dtype, device) -> None:
+    if device == "opencl":
+        pytest.importorskip("pyopencl")
+        try:
+            plugrad.ones(1, dtype=plugrad.float64, device=device)
+        except (plugrad.errors.DeviceError, TypeError, RuntimeError) as error:
+            pytest.skip(str(error))
+    base = plugrad.tensor([2, 3, 0], dtype=dtype, device=device)
+    b = plugrad.tensor([1.5, -2.0, 2.0], dtype=plugrad.float64, device=device, requires_grad=True)
+    (g,) = plugrad.autograd.grad((base**b).sum(), b, create_graph=True)
+    (gg,) = plugrad.autograd.grad(g.sum(), b)
+    for found, order in ((g, 1), (gg, 2)):
+        expected = [2**1.5 * math.log(2) ** order, math.log(3) ** order / 9, 0.0]
+        assert found.dtype == plugrad.float64
+        np.testing.assert_allclose(found.detach().cpu().numpy(), expected, rtol=1e-12)
+
+
 def test_float_power_takes_a_number_first() -> None:
     found = plugrad.float_power(2, plugrad.tensor([1.0, 3.0]))
     assert (found.tolist(), str(found.dtype)) == ([2.0, 8.0], "torch.float64")

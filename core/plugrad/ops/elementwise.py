@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dtypes
 from ..graph import Variable
-from ..op import Op, elementwise
+from ..op import Op, astype, elementwise
 from .compare import *  # noqa: F403
 from .compare import where
 
@@ -73,6 +73,10 @@ def is_complex(x: Any) -> bool:
     return (x._raw if isinstance(x, Variable) else x).dtype in dtypes.COMPLEX
 
 
+def _dtype(x: Any) -> dtypes.dtype:
+    return dtypes.of((x._raw if isinstance(x, Variable) else x).dtype)
+
+
 def _power_by_base(g: Any, a: Any, b: Any) -> Any:
     if not hasattr(b, "shape"):
         if b == 2:
@@ -86,6 +90,9 @@ def _power_by_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
     if is_complex(y):
         a = a + 0j  # so that a negative number has a logarithm
     if hasattr(a, "shape"):
+        result = _dtype(y)
+        if _dtype(a) != result:  # the logarithm of an int8 would be a float16
+            a = astype(a, result)
         return g * (y * log(where((a == 0) & (real(b) >= 0), 1, a)))
     if a == 0:
         return g * where(real(b) >= 0, 0, y * -math.inf)
