@@ -450,6 +450,12 @@ def test_activations(name: str) -> None:
     assert x.tolist() == [-1.0, 2.0]
 
 
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float16, 19.0), (torch.float32, 900.0)])
+def test_softplus_of_numbers_whose_exponential_overflows(dtype: torch.dtype, largest: float) -> None:
+    x = torch.tensor([largest, -largest], dtype=dtype)
+    assert F.softplus(x, threshold=1000.0).tolist() == [largest, F.softplus(x[1:]).item()]
+
+
 @pytest.mark.parametrize("name", ["relu", "relu6", "hardtanh", "leaky_relu", "elu", "silu"])
 @pytest.mark.parametrize("graph", [False, True])
 def test_activations_in_place(name: str, graph: bool) -> None:

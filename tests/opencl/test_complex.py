@@ -47,3 +47,11 @@ def test_real_and_imaginary_parts_share_the_memory(opencl):
 
     for found, want in zip(program(torch.device("opencl", opencl.index)), program("cpu")):
         np.testing.assert_allclose(found.detach().cpu().numpy(), want.detach().numpy(), 1e-5, 1e-5)
+
+
+def test_powers_of_a_complex_zero(opencl):
+    exponents = np.array([2, 1 + 1j, 0, 1j, -1 + 1j, -2], np.complex64)
+    x = opencl.from_numpy(np.zeros(6, np.complex64))
+    found = opencl.to_numpy(opencl.pow(x, opencl.from_numpy(exponents)))
+    np.testing.assert_array_equal(found[:3], [0, 0, 1])
+    assert not np.isfinite(found[3:]).any()

@@ -71,12 +71,13 @@ def sqrt(x: Any) -> Pair:
 
 
 def pow(a: Any, b: Any) -> Pair:
-    """exp(b · log a); 0 to a positive power is 0, and anything to the power 0 is 1."""
+    """exp(b · log a); 0 to a power is 0 or, where its real part is not positive, NaN; anything to the power 0 is 1."""
     y = exp(multiply(b, log(a)))
     zero = const(0, a.re.dtype)
+    of_nothing = _select(_is(">", b.re, 0), zero, const(float("nan"), a.re.dtype))
     nothing = _is("==", a.re, 0) & _is("==", a.im, 0)
     one = _is("==", b.re, 0) & _is("==", b.im, 0)
-    re, im = _select(nothing, zero, y.re), _select(nothing, zero, y.im)
+    re, im = _select(nothing, of_nothing, y.re), _select(nothing, of_nothing, y.im)
     return Pair(_select(one, const(1, a.re.dtype), re), _select(one, zero, im))
 
 

@@ -12,8 +12,8 @@ def _elu(x: np.ndarray, alpha: float) -> Any:
 
 
 def _softplus(x: np.ndarray, beta: float, threshold: float) -> Any:
-    z = x * beta
-    return np.where(z > threshold, x, np.log1p(np.exp(np.minimum(z, threshold))) / beta)
+    z = x * beta  # the exponential of a number that is not positive never overflows
+    return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
 
 
 def _logsigmoid(x: np.ndarray) -> Any:
