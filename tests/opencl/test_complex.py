@@ -49,6 +49,17 @@ def test_real_and_imaginary_parts_share_the_memory(opencl):
         np.testing.assert_allclose(found.detach().cpu().numpy(), want.detach().numpy(), 1e-5, 1e-5)
 
 
+def test_two_to_a_complex_power(opencl):
+    x = np.array(
+        [complex(re, im) for re, im in itertools.product([-200, -1.5, 0, 3, np.nan], [-2, -0.0, 7, np.inf])],
+        "F",
+    )
+    x = np.append(x, np.array([complex(-np.inf, 1), complex(np.inf, -0.0)], "F"))
+    with np.errstate(all="ignore"):
+        want = np.exp2(x.astype(np.complex128))
+    np.testing.assert_allclose(opencl.to_numpy(opencl.exp2(opencl.from_numpy(x))), want, 1e-5, 1e-30)
+
+
 def test_powers_of_a_complex_zero(opencl):
     exponents = np.array([2, 1 + 1j, 0, 1j, -1 + 1j, -2], np.complex64)
     x = opencl.from_numpy(np.zeros(6, np.complex64))

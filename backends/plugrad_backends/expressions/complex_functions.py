@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .expr import BOOL, Expr, Pair, const
@@ -42,10 +43,18 @@ def _lost(x: Any) -> Any:
 
 def exp(x: Any) -> Pair:
     """exp(re) · (cos im + i sin im); of a real number it stays real, and exp(-inf) is 0 in any direction."""
-    size, real = _call("exp", x.re), _is("==", x.im, 0)
-    still = _is("==", x.re, -float("inf"))
-    re = _select(still | _lost(x), size, size * _call("cos", x.im))
-    im = _select(still, size, size * _call("sin", x.im))
+    return _exponential(x, _call("exp", x.re), x.im)
+
+
+def exp2(x: Any) -> Pair:
+    """exp(x · log 2)."""
+    return _exponential(x, _call("exp2", x.re), x.im * math.log(2))
+
+
+def _exponential(x: Any, size: Any, angle: Any) -> Pair:
+    real, still = _is("==", x.im, 0), _is("==", x.re, -float("inf"))
+    re = _select(still | _lost(x), size, size * _call("cos", angle))
+    im = _select(still, size, size * _call("sin", angle))
     return Pair(_select(real, size, re), _select(real, x.im, im))
 
 

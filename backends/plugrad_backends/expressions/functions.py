@@ -290,7 +290,7 @@ class Functions:
     # --- exponentials, logarithms, trigonometry ---------------------------------------------------------------------
 
     exp = _of_floats("exp", of_complex.exp)
-    exp2 = _of_floats("exp2")
+    exp2 = _of_floats("exp2", of_complex.exp2)
     expm1 = _of_floats("expm1", of_complex.expm1)
     log = _of_floats("log", of_complex.log)
     log2 = _of_floats("log2", lambda x: Functions.multiply(of_complex.log(x), 1 / math.log(2)))
