@@ -422,3 +422,18 @@ def test_a_power_of_another_dtype_has_a_derivative_in_that_of_the_result(dtype, 
 def test_float_power_takes_a_number_first() -> None:
     found = plugrad.float_power(2, plugrad.tensor([1.0, 3.0]))
     assert (found.tolist(), str(found.dtype)) == ([2.0, 8.0], "torch.float64")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["remainder", "fmod", "floor_divide", "pow", "bitwise_left_shift", "bitwise_right_shift", "round", "floor", "ceil", "trunc"],
+)  # fmt: skip
+def test_bools_are_no_numbers_there(name: str) -> None:
+    """A number beside them makes them integers, as everywhere."""
+    x = plugrad.tensor([True, False])
+    function = getattr(plugrad, name)
+    operands = (x,) if name in ("round", "floor", "ceil", "trunc") else (x, x)
+    with pytest.raises(NotImplementedError, match=r"is not implemented for torch\.bool: convert it with"):
+        function(*operands)
+    if len(operands) == 2:
+        assert function(x, 1).dtype is plugrad.int64

@@ -28,7 +28,7 @@ from .storage import share
 from .strict import user_place
 
 #: Ops without an order of which an integer modulo 2^bits makes another result.
-_EXACT = frozenset(("where", "pow"))
+_NEVER_WRAPPED = frozenset(("where", "pow"))
 #: The least category of dtypes by what an op takes.
 _LEAST = {"any": dtypes.BOOL, "numbers": dtypes.INTEGER, "floats": dtypes.FLOAT}
 #: Every declared op by name.
@@ -373,7 +373,7 @@ class Op:
                 wrapped -= 1 << bits
             if wrapped != value and self.result == "bool":
                 return math.copysign(math.inf, value)
-            if wrapped != value and (self.ordered or self.name in _EXACT):
+            if wrapped != value and (self.ordered or self.name in _NEVER_WRAPPED):
                 raise RuntimeError(dtypes.overflow(self.name, value, dtype))
             return wrapped
         if self.result == "bool" and dtype.category <= dtypes.INTEGER:

@@ -29,8 +29,8 @@ bitwise_and = elementwise("bitwise_and", "a b")
 bitwise_or = elementwise("bitwise_or", "a b")
 bitwise_xor = elementwise("bitwise_xor", "a b")
 bitwise_invert = elementwise("bitwise_invert", "x")
-bitwise_left_shift = elementwise("bitwise_left_shift", "a b")
-bitwise_right_shift = elementwise("bitwise_right_shift", "a b")
+bitwise_left_shift = elementwise("bitwise_left_shift", "a b", operands="numbers")
+bitwise_right_shift = elementwise("bitwise_right_shift", "a b", operands="numbers")
 
 # --- choosing -----------------------------------------------------------------------------------------------
 

@@ -35,13 +35,25 @@ negative = elementwise("negative", "x", node="NegBackward0", x=lambda g: -g)
 reciprocal = elementwise("reciprocal", "x", result="float", x=lambda g, y: -g * (y * y))
 
 floor_divide = elementwise(
-    "floor_divide", "a b", node="DivBackward2", a=lambda g: zeros_like(g), b=lambda g: zeros_like(g)
+    "floor_divide",
+    "a b",
+    operands="numbers",
+    node="DivBackward2",
+    a=lambda g: zeros_like(g),
+    b=lambda g: zeros_like(g),
 )
 trunc_divide = elementwise(
-    "trunc_divide", "a b", node="DivBackward2", a=lambda g: zeros_like(g), b=lambda g: zeros_like(g)
+    "trunc_divide",
+    "a b",
+    operands="numbers",
+    node="DivBackward2",
+    a=lambda g: zeros_like(g),
+    b=lambda g: zeros_like(g),
 )
-remainder = elementwise("remainder", "a b", a=lambda g: g, b=lambda g, a, b: -g * (a // b))
-fmod = elementwise("fmod", "a b", a=lambda g: g, b=lambda g, a, b: -g * trunc(a / b))
+remainder = elementwise(
+    "remainder", "a b", operands="numbers", a=lambda g: g, b=lambda g, a, b: -g * (a // b)
+)
+fmod = elementwise("fmod", "a b", operands="numbers", a=lambda g: g, b=lambda g, a, b: -g * trunc(a / b))
 
 lerp = elementwise(
     "lerp", "start end weight",
@@ -99,7 +111,7 @@ def _power_by_exponent(g: Any, a: Any, b: Any, y: Any) -> Any:
     return g * (y * (cmath.log(a) if isinstance(a, complex) else math.log(a) if a > 0 else math.nan))
 
 
-pow_ = elementwise("pow", "a b", a=_power_by_base, b=_power_by_exponent)
+pow_ = elementwise("pow", "a b", operands="numbers", a=_power_by_base, b=_power_by_exponent)
 square = elementwise("square", "x", node="PowBackward0", x=lambda g, x: g * (2 * x))
 sqrt: Op = elementwise("sqrt", "x", result="float", x=lambda g, y: g / (2 * y))
 rsqrt = elementwise(
@@ -163,10 +175,10 @@ atanh = elementwise("atanh", "x", result="float", x=lambda g, x: g / (1 - x * x)
 
 # --- steps --------------------------------------------------------------------------------------------------
 
-floor = elementwise("floor", "x", x=lambda g: zeros_like(g))
-ceil = elementwise("ceil", "x", x=lambda g: zeros_like(g))
-trunc: Op = elementwise("trunc", "x", x=lambda g: zeros_like(g))
-round_ = elementwise("round", "x | decimals=0", x=lambda g: zeros_like(g))
+floor = elementwise("floor", "x", operands="numbers", x=lambda g: zeros_like(g))
+ceil = elementwise("ceil", "x", operands="numbers", x=lambda g: zeros_like(g))
+trunc: Op = elementwise("trunc", "x", operands="numbers", x=lambda g: zeros_like(g))
+round_ = elementwise("round", "x | decimals=0", operands="numbers", x=lambda g: zeros_like(g))
 frac = elementwise("frac", "x", x=lambda g: g, default=lambda x: x - trunc(x))
 sign = elementwise("sign", "x", ordered=True, x=lambda g: zeros_like(g))
 copysign = elementwise(
