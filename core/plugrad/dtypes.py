@@ -7,6 +7,7 @@ libraries share, are entered here, and a backend enters its own with `register`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -277,10 +278,11 @@ def cast_number(value: Any, dt: dtype, asked: str) -> Any:
     return int(value) if dt.is_signed else int(value) % (1 << 8 * dt.itemsize)
 
 
-def check_bound(value: Any, dt: dtype, asked: str) -> None:
-    """Refuse an int that bounds integers of `dt` and is none of them; it would wrap around."""
-    if type(value) is int and dt.category == INTEGER and not iinfo(dt).min <= value <= iinfo(dt).max:
-        raise RuntimeError(overflow(asked, value, dt))
+def check_bounds(bounds: Iterable[Any], dt: dtype, asked: str) -> None:
+    """Refuse ints that bound integers of `dt` and are none of them; they would wrap around."""
+    for value in bounds:
+        if type(value) is int and dt.category == INTEGER and not iinfo(dt).min <= value <= iinfo(dt).max:
+            raise RuntimeError(overflow(asked, value, dt))
 
 
 class finfo:

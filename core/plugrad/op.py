@@ -372,7 +372,7 @@ class Op:
             if dtype.is_signed and wrapped >> (bits - 1):
                 wrapped -= 1 << bits
             if wrapped != value and self.result == "bool":
-                return math.copysign(math.inf, value)
+                return math.inf if value > 0 else -math.inf
             if wrapped != value and (self.ordered or self.name in _NEVER_WRAPPED):
                 raise RuntimeError(dtypes.overflow(self.name, value, dtype))
             return wrapped

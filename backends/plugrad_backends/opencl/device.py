@@ -18,7 +18,7 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 from plugrad.errors import DeviceError, OutOfMemoryError
 
 from ..expressions.c import OpenCL, prelude
-from . import array, lanes
+from . import array, lanes, runtimes
 
 #: Devices whose context was made before a fork: their runtimes' threads are not in the child.
 _devices: weakref.WeakSet[Device] = weakref.WeakSet()
@@ -52,7 +52,9 @@ class Device:
         self._kernels: dict[Any, Any] = {}
         #: What reads and writes by index know of the signatures that they met.
         self.launches: dict[Any, Any] = {}
-        self.unaligned = self.is_lean = "portable computing" in found.platform_name.lower()
+        self.is_pocl = runtimes.ALIASES["pocl"] in found.platform_name.casefold()
+        #: Whether programs are built without the compiler's header: see `builtins`.
+        self.is_lean = self.is_pocl
         #: The functions of its arrays, which their operators call: the backend sets it.
         self.functions: Any = None
         self.array_type: type[array.Array] = type(
@@ -145,7 +147,7 @@ class Device:
 
     def dialect(self, width: int) -> OpenCL:
         """The dialect of C at a vector width."""
-        return lanes.PoCL(width, True) if self.unaligned else OpenCL(width)
+        return lanes.PoCL(width, unaligned=True) if self.is_pocl else OpenCL(width)
 
     def width(self, itemsize: int) -> int:
         """How many elements of so many bytes a vector has: 64 bytes on CPUs; 1 where work items are the lanes."""
@@ -184,7 +186,7 @@ class Device:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cl.CompilerWarning)
             if self.is_lean:
-                from . import builtins
+                from . import builtins  # which other runtimes do without
 
                 try:
                     return cl.Program(self.context, builtins.lean(source)).build(

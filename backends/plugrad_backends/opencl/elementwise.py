@@ -32,21 +32,23 @@ class Plan:
 
     def __init__(
         self, kernel: Any, items: int, groups: int, outs: list[Any], tail: list[int], takes: list[int] | None,
-        is_by_value: bool, limits: list[tuple[int, Any]] | None,
+        is_by_value: bool, limits: list[tuple[int, int, int]] | None,
     ) -> None:  # fmt: skip
         self.kernel, self.items, self.groups, self.outs, self.tail = kernel, (items,), (groups,), outs, tail
         #: Which of the operands are handed over; None for all.
         self.takes = takes
         #: Whether numbers among the operands are constants of the kernel.
         self.is_by_value = is_by_value
-        #: The ints among the operands that are handed over as integers: their places, and what they must be between.
+        #: The ints among the operands that are handed over as integers: their places, and the least and the greatest that fit.
         self.limits = limits
 
     def check(self, args: Sequence[Any]) -> None:
         """Raise OverflowError for an int that would wrap around."""
-        for i, limits in self.limits or ():
-            if not limits.min <= args[i] <= limits.max:
-                raise OverflowError(f"Python integer {args[i]} out of bounds for {limits.dtype}")
+        for i, least, greatest in self.limits or ():
+            if not least <= args[i] <= greatest:
+                raise OverflowError(
+                    f"Python integer {args[i]} out of bounds: it must be from {least} to {greatest}"
+                )
 
 
 class Elementwise:
@@ -201,9 +203,8 @@ class Elementwise:
         is_by_value = any(type(a) in _NUMBERS and i not in types for i, a in enumerate(args))
         used = [i for i in takes if i in arrays]
         numbers = [i for i in takes if i not in arrays]
-        limits = [
-            (i, np.iinfo(t)) for i, t in types.items() if type(args[i]) is int and t.kind in "iu"
-        ] or None
+        ints = [(i, np.iinfo(t)) for i, t in types.items() if type(args[i]) is int and t.kind in "iu"]
+        limits = [(i, int(info.min), int(info.max)) for i, info in ints] or None
         if not sigs[0].size:
             return Plan(None, 0, 1, sigs, [], takes, is_by_value, limits)
         strides = [layout.broadcast_strides(s, shape) for s in sigs]

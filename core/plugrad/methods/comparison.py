@@ -167,8 +167,7 @@ class Comparison(Variable):
         if self._raw.dtype not in dtypes.REAL:
             common = dtypes.result_type([v for v in (self._raw, min, max) if v is not None])
             self = self if self.dtype is common else self.to(common)
-            for bound in (min, max):
-                dtypes.check_bound(bound, common, "clamp")
+            dtypes.check_bounds((min, max), common, "clamp")
         return ops.clip.call(self, min, max)
 
     def clamp_min(self, min: Any) -> Tensor:

@@ -105,8 +105,7 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """x, limited to [min_val, max_val], which are truncated for integers."""
     if input.dtype.category == dtypes.INTEGER:
         min_val, max_val = int(min_val), int(max_val)
-        for bound in (min_val, max_val):
-            dtypes.check_bound(bound, input.dtype, "hardtanh")
+        dtypes.check_bounds((min_val, max_val), input.dtype, "hardtanh")
     return _activation(ops.hardtanh, input, inplace, min_val, max_val)
 
 

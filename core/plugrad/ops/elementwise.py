@@ -35,21 +35,13 @@ negative = elementwise("negative", "x", node="NegBackward0", x=lambda g: -g)
 reciprocal = elementwise("reciprocal", "x", result="float", x=lambda g, y: -g * (y * y))
 
 floor_divide = elementwise(
-    "floor_divide",
-    "a b",
-    operands="numbers",
-    node="DivBackward2",
-    a=lambda g: zeros_like(g),
-    b=lambda g: zeros_like(g),
-)
+    "floor_divide", "a b", operands="numbers", node="DivBackward2",
+    a=lambda g: zeros_like(g), b=lambda g: zeros_like(g),
+)  # fmt: skip
 trunc_divide = elementwise(
-    "trunc_divide",
-    "a b",
-    operands="numbers",
-    node="DivBackward2",
-    a=lambda g: zeros_like(g),
-    b=lambda g: zeros_like(g),
-)
+    "trunc_divide", "a b", operands="numbers", node="DivBackward2",
+    a=lambda g: zeros_like(g), b=lambda g: zeros_like(g),
+)  # fmt: skip
 remainder = elementwise(
     "remainder", "a b", operands="numbers", a=lambda g: g, b=lambda g, a, b: -g * (a // b)
 )
